@@ -1,0 +1,3 @@
+"""linkspan: a container network engine for Linux."""
+
+__version__ = "0.1.0"

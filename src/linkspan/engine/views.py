@@ -1,0 +1,78 @@
+"""What the engine shows: values that `api.wire` renders as Docker's JSON."""
+
+from dataclasses import dataclass, field
+
+from linkspan.model.container import Container
+from linkspan.model.endpoint import Endpoint
+from linkspan.model.image import Image
+from linkspan.model.network import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerView:
+    """A container with what it is attached to. `files` are host paths: hostname, hosts, resolv.conf, log (empty if there is none)."""
+
+    container: Container
+    network: Network | None = None
+    """bridge, host or none; None in container mode."""
+    endpoint: Endpoint | None = None
+    """Its interface on `network`; None in host, none and container mode, and while it has none."""
+    image: Image | None = None
+    """None if the image was removed by force."""
+    sandbox_key: str = ""
+    """Path of the network namespace while it runs."""
+    hostname: str = ""
+    """The effective one."""
+    files: dict[str, str] = field(default_factory=dict)
+    execs: tuple[str, ...] = ()
+    size_rw: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkView:
+    """A network and who is on it now (`members` of host and none have no endpoint)."""
+
+    network: Network
+    members: tuple[tuple[Container, Endpoint | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What a prune removed; `space` in bytes."""
+
+    ids: tuple[str, ...] = ()
+    space: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemInfo:
+    """What GET /info needs and only the engine knows."""
+
+    id: str
+    name: str
+    containers: int
+    running: int
+    paused: int
+    stopped: int
+    images: int
+    data_root: str
+    exec_root: str
+    runtime: str
+    """crun or runc."""
+    runtime_reason: str
+    """Why that one."""
+    bridge: str
+    """Name of the default network's bridge."""
+    warnings: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
+    live_restore: bool = True
+    memory: int = 0
+    cpus: int = 0
+    kernel: str = ""
+    os: str = ""
+    architecture: str = ""
+    cgroup_version: str = ""
+    cgroup_driver: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of crun or runc, conmon, skopeo, umoci, nftables, python."""

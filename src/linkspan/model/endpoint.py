@@ -1,0 +1,59 @@
+"""Sandboxes (network namespaces) and the endpoints in them."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from linkspan.errors import InvalidInput
+from linkspan.model.network import interface_name
+
+HOST_SANDBOX = "host"
+"""The id of the sandbox that is the host's own namespace: it is never created, changed or deleted."""
+
+_MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
+
+
+def mac_address(text: str) -> str:
+    """Return the MAC address in lower case with colons; raises InvalidInput."""
+    mac = text.strip().lower().replace("-", ":")
+    if not _MAC.fullmatch(mac):
+        raise InvalidInput(f"{text} is not a valid mac address")
+    if int(mac[:2], 16) & 1:
+        raise InvalidInput(f"{text} is a multicast mac address, an interface cannot have it")
+    return mac
+
+
+def random_mac(entropy: bytes) -> str:
+    """Return a locally administered unicast MAC address made of 6 random bytes, as Docker 28 gives them."""
+    return bytes([(entropy[0] | 0x02) & 0xFE, *entropy[1:6]]).hex(":")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """A network namespace with a file name. It belongs to no process: it lives as long as a running container is in it."""
+
+    id: str
+    """The id of the container that it was made for, or HOST_SANDBOX."""
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """The attachment of a sandbox to a network. It keeps its MAC and address across stop and start."""
+
+    id: str
+    network: str
+    sandbox: str
+    mac: str
+    address: ipaddress.IPv4Interface | None = None
+    gateway: ipaddress.IPv4Address | None = None
+    interface: str = "eth0"
+    host_interface: str = ""
+    attached: bool = False
+    """Whether the interface exists now (as far as the store knows)."""
+
+    def __post_init__(self) -> None:
+        mac_address(self.mac)
+        interface_name(self.interface)
+        if self.host_interface:
+            interface_name(self.host_interface)
