@@ -1,0 +1,289 @@
+"""The engine's settings: dockerd's command line and daemon.json, turned into one value.
+
+Source: dockerd's reference (docs.docker.com/reference/cli/dockerd). A command line flag that is also set in the file is an
+error, as it is for dockerd; options that may be given several times are plural in the file (`dns`, `hosts`, `labels`).
+"""
+
+import argparse
+import ipaddress
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from linkspan.errors import InvalidInput
+
+DEFAULT_CONFIG_FILE = Path("/etc/linkspan/daemon.json")
+DEFAULT_DATA_ROOT = Path("/var/lib/linkspan")
+DEFAULT_EXEC_ROOT = Path("/run/linkspan")
+EVERY_ADDRESS = ipaddress.IPv4Address(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The engine's settings, valid by construction. Empty strings and None mean: the engine chooses."""
+
+    data_root: Path = DEFAULT_DATA_ROOT
+    exec_root: Path = DEFAULT_EXEC_ROOT
+    hosts: tuple[str, ...] = ()
+    pidfile: Path | None = None
+    group: str = "linkspan"
+    log_level: str = "info"
+    bridge: str = ""
+    bip: ipaddress.IPv4Interface | None = None
+    fixed_cidr: ipaddress.IPv4Network | None = None
+    default_gateway: ipaddress.IPv4Address | None = None
+    mtu: int = 1500
+    icc: bool = True
+    ip: ipaddress.IPv4Address = EVERY_ADDRESS
+    ip_forward: bool = True
+    ip_masq: bool = True
+    host_gateway_ip: ipaddress.IPv4Address | None = None
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    runtime: str = ""
+    init: bool = False
+    shm_size: int = 64 << 20
+    live_restore: bool = True
+    shutdown_timeout: int = 15
+    warnings: tuple[str, ...] = ()
+    """One sentence for each accepted option that has no effect here."""
+
+    @property
+    def sockets(self) -> tuple[str, ...]:
+        """Where the API is served: `unix://PATH`, `tcp://HOST:PORT` or `fd://`."""
+        return self.hosts or (f"unix://{self.exec_root}/linkspan.sock",)
+
+    @property
+    def pid_path(self) -> Path:
+        return self.pidfile or self.exec_root / "linkspan.pid"
+
+    def __post_init__(self) -> None:
+        if self.bridge and self.bip:
+            raise InvalidInput("You specified -b & --bip, mutually exclusive options. Please specify only one")
+        if not 68 <= self.mtu <= 65535:
+            raise InvalidInput(f"invalid MTU number: {self.mtu}")
+        if not self.data_root.is_absolute() or not self.exec_root.is_absolute():
+            raise InvalidInput("--data-root and --exec-root must be absolute paths")
+        for host in self.sockets:
+            if host.partition("://")[0] not in ("unix", "tcp", "fd"):
+                raise InvalidInput(f"invalid bind address ({host}): use unix://PATH, tcp://HOST:PORT or fd://")
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One option of dockerd that acts here: its flags, its key in daemon.json, its field in Config, and its parser."""
+
+    flags: tuple[str, ...]
+    key: str
+    field: str
+    parse: Callable[[str], object]
+    help: str
+    many: bool = False
+    switch: bool = False
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in ("true", "1", "t"):
+        return True
+    if text.lower() in ("false", "0", "f"):
+        return False
+    raise ValueError(f"{text!r} is not true or false")
+
+
+def _size(text: str) -> int:
+    units = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+    number = text.lower().rstrip("b").rstrip("kmg")
+    return int(float(number) * units[text.lower().rstrip("b")[len(number) :]])
+
+
+def _level(text: str) -> str:
+    if text.lower() not in ("debug", "info", "warn", "error", "fatal"):
+        raise ValueError(f"{text!r} is not one of debug, info, warn, error, fatal")
+    return text.lower()
+
+
+def _host(text: str) -> str:
+    return text if "://" in text else f"unix://{text}" if text.startswith("/") else f"tcp://{text}"
+
+
+_OPTIONS = (
+    _Option(("--data-root", "-g", "--graph"), "data-root", "data_root", Path, "folder of images, containers and the store"),
+    _Option(("--exec-root",), "exec-root", "exec_root", Path, "folder of what lasts until the next boot: socket, namespaces"),
+    _Option(("--host", "-H"), "hosts", "hosts", _host, "where to serve the API (unix://PATH, tcp://HOST:PORT)", many=True),
+    _Option(("--pidfile", "-p"), "pidfile", "pidfile", Path, "path of the engine's pid file"),
+    _Option(("--group", "-G"), "group", "group", str, "group of the unix socket"),
+    _Option(("--log-level", "-l"), "log-level", "log_level", _level, "debug, info, warn or error"),
+    _Option(("--bridge", "-b"), "bridge", "bridge", str, "use this existing bridge instead of docker0; none: no default network"),
+    _Option(("--bip",), "bip", "bip", ipaddress.IPv4Interface, "address and prefix of the bridge, e.g. 172.17.0.1/16"),
+    _Option(("--fixed-cidr",), "fixed-cidr", "fixed_cidr", ipaddress.IPv4Network, "part of the subnet that containers get addresses of"),
+    _Option(("--default-gateway",), "default-gateway", "default_gateway", ipaddress.IPv4Address, "gateway of the default network"),
+    _Option(("--mtu",), "mtu", "mtu", int, "MTU of the default network, bytes"),
+    _Option(("--icc",), "icc", "icc", _boolean, "containers of the default network may talk to each other", switch=True),
+    _Option(("--ip",), "ip", "ip", ipaddress.IPv4Address, "host address that ports are published on when -p names none"),
+    _Option(("--ip-forward",), "ip-forward", "ip_forward", _boolean, "switch net.ipv4.ip_forward on", switch=True),
+    _Option(("--ip-masq",), "ip-masq", "ip_masq", _boolean, "masquerade what containers send to the outside", switch=True),
+    _Option(
+        ("--host-gateway-ip",), "host-gateway-ip", "host_gateway_ip", ipaddress.IPv4Address, "what `--add-host NAME:host-gateway` means"
+    ),
+    _Option(("--dns",), "dns", "dns", lambda text: str(ipaddress.ip_address(text)), "name server of containers", many=True),
+    _Option(("--dns-search",), "dns-search", "dns_search", str, "search domain of containers", many=True),
+    _Option(("--dns-opt", "--dns-option"), "dns-opts", "dns_options", str, "resolver option of containers", many=True),
+    _Option(("--insecure-registry",), "insecure-registries", "insecure_registries", str, "registry without TLS", many=True),
+    _Option(("--label",), "labels", "labels", str, "label of this engine, shown by info", many=True),
+    _Option(("--default-runtime",), "default-runtime", "runtime", str, "crun or runc; default: what this host can run"),
+    _Option(("--init",), "init", "init", _boolean, "run an init in every container", switch=True),
+    _Option(("--default-shm-size",), "default-shm-size", "shm_size", _size, "size of /dev/shm in containers"),
+    _Option(
+        ("--live-restore",), "live-restore", "live_restore", _boolean, "containers outlive the engine (false: it stops them)", switch=True
+    ),
+    _Option(
+        ("--shutdown-timeout",), "shutdown-timeout", "shutdown_timeout", int, "seconds to stop containers in, with --live-restore=false"
+    ),
+)
+
+_IGNORED_SWITCHES = (
+    "iptables ip6tables ipv6 userland-proxy selinux-enabled experimental rootless raw-logs no-new-privileges "
+    "allow-nondistributable-artifacts ip-forward-no-drop allow-direct-routing validate"
+).split()
+_IGNORED_VALUES = (
+    "add-runtime allow-nondistributable-artifact api-cors-header bip6 bridge-accept-fwmark cdi-spec-dir cgroup-parent "
+    "config-only containerd containerd-namespace containerd-plugins-namespace cpu-rt-period cpu-rt-runtime default-address-pool "
+    "default-cgroupns-mode default-gateway-v6 default-ipc-mode default-network-opt default-ulimit exec-opt feature firewall-backend "
+    "fixed-cidr-v6 http-proxy https-proxy no-proxy init-path log-driver log-format log-opt max-concurrent-downloads "
+    "max-concurrent-uploads max-download-attempts metrics-addr network-control-plane-mtu node-generic-resource oom-score-adjust "
+    "registry-mirror seccomp-profile storage-driver storage-opt swarm-default-advertise-addr "
+    "userland-proxy-path userns-remap"
+).split()
+# Accepting one of these without doing what it says would open a door that the admin believes to be shut.
+_REFUSED = "tls tlsverify tlscacert tlscert tlskey authorization-plugin".split()
+_PLURALS = {
+    "add-runtime": "runtimes",
+    "default-address-pool": "default-address-pools",
+    "default-network-opt": "default-network-opts",
+    "default-ulimit": "default-ulimits",
+    "exec-opt": "exec-opts",
+    "feature": "features",
+    "log-opt": "log-opts",
+    "registry-mirror": "registry-mirrors",
+    "storage-opt": "storage-opts",
+}
+_IGNORED_KEYS = {_PLURALS.get(name, name): name for name in _IGNORED_SWITCHES + _IGNORED_VALUES}
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that raises InvalidInput instead of leaving the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InvalidInput(message)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of `linkspan daemon`; values are still text (None: not given)."""
+    made = _Parser(
+        prog="linkspan daemon",
+        description="Run the engine in the foreground. Takes dockerd's command line and daemon.json.",
+        allow_abbrev=False,
+    )
+    made.add_argument("--config-file", metavar="FILE", default=None, help=f"settings in JSON (default {DEFAULT_CONFIG_FILE})")
+    made.add_argument("--debug", "-D", nargs="?", const="true", default=None, metavar="BOOL", help="same as --log-level=debug")
+    for option in _OPTIONS:
+        shape: dict[str, Any] = {"nargs": "?", "const": "true", "metavar": "BOOL"} if option.switch else {"metavar": "VALUE"}
+        action = "append" if option.many else "store"
+        made.add_argument(*option.flags, dest=option.field, default=None, action=action, help=option.help, **shape)
+    for name in _IGNORED_SWITCHES:
+        made.add_argument(f"--{name}", nargs="?", const="true", default=None, help=argparse.SUPPRESS)
+    for name in _REFUSED:
+        made.add_argument(f"--{name}", nargs="?", const="true", default=None, help=argparse.SUPPRESS)
+    for name in _IGNORED_VALUES:
+        made.add_argument(f"--{name}", action="append", default=None, help=argparse.SUPPRESS)
+    return made
+
+
+def load(arguments: Sequence[str]) -> Config:
+    """Turn a command line and the file it names into settings.
+
+    Raises InvalidInput, naming the flag or the key of the file.
+    """
+    given = {name: value for name, value in vars(parser().parse_args(list(arguments))).items() if value is not None}
+    path = given.pop("config_file", None)
+    file = _read_file(Path(path) if path else DEFAULT_CONFIG_FILE, required=path is not None)
+    _refuse(given, file)
+    debug = _boolean(str(given.pop("debug", file.pop("debug", "false"))))
+    values = _merge(given, file)
+    if debug:
+        values["log_level"] = "debug"
+    return Config(**values, warnings=_warnings(given, file))
+
+
+def _read_file(path: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        if required:
+            raise InvalidInput(f"unable to configure the engine with file {path}: no such file") from None
+        return {}
+    except OSError as error:
+        raise InvalidInput(f"unable to configure the engine with file {path}: {error.strerror}") from error
+    try:
+        content = json.loads(text or "{}")
+    except ValueError as error:
+        raise InvalidInput(f"unable to configure the engine with file {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise InvalidInput(f"unable to configure the engine with file {path}: it must hold a JSON object")
+    known = {option.key for option in _OPTIONS} | _IGNORED_KEYS.keys() | {"debug", *_REFUSED, "authorization-plugins"}
+    if unknown := sorted(content.keys() - known):
+        word = "directives" if len(unknown) > 1 else "directive"
+        raise InvalidInput(f"the following {word} in {path} don't match any configuration option: {', '.join(unknown)}")
+    return content
+
+
+def _refuse(given: Mapping[str, Any], file: Mapping[str, Any]) -> None:
+    for name in (*_REFUSED, "authorization-plugins"):
+        if name.replace("-", "_") in given or name in file:
+            raise InvalidInput(
+                f"{name} is not supported: linkspan serves no TLS and asks no plugin; serve a unix socket, and reach it by ssh"
+            )
+
+
+def _merge(given: Mapping[str, Any], file: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for option in _OPTIONS:
+        if option.field in given and option.key in file and not option.many:
+            raise InvalidInput(
+                f"the following directives are specified both as a flag and in the configuration file: {option.key}: "
+                f"(from flag: {given[option.field]}, from file: {file[option.key]})"
+            )
+        flags, entries = given.get(option.field), file.get(option.key)
+        if flags is None and entries is None:
+            continue
+        if option.many:
+            values[option.field] = tuple(_value(option, text) for text in (*(entries or ()), *(flags or ())))
+        else:
+            values[option.field] = _value(option, flags if flags is not None else entries)
+    return values
+
+
+def _value(option: _Option, raw: object) -> object:
+    if isinstance(raw, (dict, list)):
+        raise InvalidInput(f"invalid value for {option.key}: {json.dumps(raw)}")
+    try:
+        return option.parse(str(raw))
+    except (ValueError, KeyError) as error:
+        raise InvalidInput(f'invalid argument "{raw}" for "{option.flags[0]}": {error}') from error
+
+
+def _warnings(given: Mapping[str, Any], file: Mapping[str, Any]) -> tuple[str, ...]:
+    flags = [f"--{name}" for name in _IGNORED_SWITCHES + _IGNORED_VALUES if name.replace("-", "_") in given]
+    keys = [f'"{key}" of the configuration file' for key in _IGNORED_KEYS if key in file]
+    return tuple(f"{name} has no effect: linkspan has no such part" for name in flags + keys)
+
+
+def environment(name: str) -> str:
+    """Return an environment variable, empty if it is not set."""
+    return os.environ.get(name, "")
