@@ -1,0 +1,308 @@
+"""Start, stop and the end of containers.
+
+One lock per container orders what happens to it; the kernel thread orders what happens to the host. What a user waits for
+ends when the process runs or is gone: the clean-up of an ended container follows the answer, under the container's lock.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from linkspan.config import Config
+from linkspan.engine.events import Events
+from linkspan.engine.launch import Launcher
+from linkspan.engine.lookup import Lookup
+from linkspan.engine.requests import WaitResult
+from linkspan.engine.streams import Streams
+from linkspan.engine.waiters import Waiters
+from linkspan.errors import Conflict, EngineError, InvalidInput, NotModified
+from linkspan.kernel.thread import KernelThread
+from linkspan.model.container import Container, State, Status
+from linkspan.model.signals import signal_number
+from linkspan.runtime.monitor import Runtime
+from linkspan.store.base import Store
+from linkspan.undo import Undo
+
+logger = logging.getLogger(__name__)
+
+FIRST_DELAY = 0.1
+"""Seconds before the first restart by policy; doubled each time, as dockerd does."""
+LONGEST_DELAY = 60.0
+STEADY = 10.0
+"""Seconds that a container must have run for the delay to begin anew."""
+
+
+class Lifecycle:
+    """Everything that starts or ends a container."""
+
+    def __init__(self, config: Config, store: Store, kernel: KernelThread, runtime: Runtime, launcher: Launcher) -> None:
+        self._config = config
+        self._store = store
+        self._kernel = kernel
+        self._runtime = runtime
+        self._launcher = launcher
+        self._lookup = Lookup(store)
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._delays: dict[str, float] = {}
+        self._restarts: dict[str, asyncio.Task[None]] = {}
+        self.waiters = Waiters()
+        self.events: Events = launcher.events
+        self.streams: Streams = launcher.streams
+
+    def lock(self, container_id: str) -> asyncio.Lock:
+        """Return the lock that orders what happens to this container."""
+        return self._locks.setdefault(container_id, asyncio.Lock())
+
+    async def start(self, ref: str) -> None:
+        """Start a created or ended container. Raises NotModified if it runs, Conflict if it is paused."""
+        container = self._lookup.container(ref)
+        async with self.lock(container.id):
+            container = self._lookup.container(container.id)
+            if container.state.status is Status.PAUSED:
+                raise Conflict("cannot start a paused container, try unpause instead")
+            if container.state.running:
+                raise NotModified(f"container {ref} is already running")
+            self._cancel_restart(container.id)
+            await self._launch(replace(container, state=replace(container.state, restart_count=0)))
+
+    async def stop(self, ref: str, timeout: int | None = None, signal: str = "") -> None:
+        """End a running container: its stop signal, and SIGKILL after `timeout` seconds (-1: never). Raises NotModified."""
+        container = self._lookup.container(ref)
+        if self._cancel_restart(container.id):
+            self._record(container, replace(container.state, status=Status.EXITED, manually_stopped=True))
+            return
+        if not container.state.running:
+            raise NotModified(f"container {ref} is not running")
+        await self._stop_running(container, timeout, signal)
+        self._announce(container, "stop")
+
+    async def restart(self, ref: str, timeout: int | None = None, signal: str = "") -> None:
+        """Stop the container if it runs, and start it."""
+        container = self._lookup.container(ref)
+        self._cancel_restart(container.id)
+        if container.state.running:
+            await self._stop_running(container, timeout, signal)
+        async with self.lock(container.id):
+            await self._launch(self._lookup.container(container.id))
+        self._announce(container, "restart")
+
+    async def kill(self, ref: str, signal: str = "") -> None:
+        """Send a signal (SIGKILL unless given). Raises Conflict if the container does not run."""
+        container = self._lookup.container(ref)
+        number = signal_number(signal or "SIGKILL")
+        if not container.state.running:
+            raise Conflict(f"cannot kill container: {ref}: container {container.id} is not running")
+        if number in (signal_number("SIGKILL"), signal_number(container.spec.stop_signal)):
+            self._record(container, replace(container.state, manually_stopped=True))
+        await self._runtime.kill(container.id, number)
+        self._announce(container, "kill", signal=str(number))
+
+    async def pause(self, ref: str) -> None:
+        """Freeze the container's processes."""
+        container = self._lookup.container(ref)
+        async with self.lock(container.id):
+            container = self._lookup.container(container.id)
+            if container.state.status is Status.PAUSED:
+                raise Conflict(f"container {container.id} is already paused")
+            if not container.state.running:
+                raise Conflict(f"container {container.id} is not running")
+            await self._runtime.pause(container.id)
+            self._record(container, replace(container.state, status=Status.PAUSED))
+        self._announce(container, "pause")
+
+    async def unpause(self, ref: str) -> None:
+        """Let a paused container go on."""
+        container = self._lookup.container(ref)
+        async with self.lock(container.id):
+            container = self._lookup.container(container.id)
+            if container.state.status is not Status.PAUSED:
+                raise Conflict(f"container {container.id} is not paused")
+            await self._runtime.unpause(container.id)
+            self._record(container, replace(container.state, status=Status.RUNNING))
+        self._announce(container, "unpause")
+
+    def waiter(self, ref: str, condition: str = "not-running") -> asyncio.Future[WaitResult]:
+        """Return what completes when the container has met `condition`: not-running, next-exit or removed."""
+        container = self._lookup.container(ref)
+        future = self.waiters.add(container.id, condition or "not-running")
+        if condition in ("", "not-running") and not container.state.running and container.state.status is not Status.RESTARTING:
+            self.waiters.ended(container.id, WaitResult(exit_code=container.state.exit_code))
+        return future
+
+    def watch(self, container: Container) -> None:
+        """Follow a running container to its end, in the background."""
+        self._spawn(self._follow(container))
+
+    async def shut_down(self) -> None:
+        """Stop following; with live-restore off, stop the containers first."""
+        for task in self._restarts.values():
+            task.cancel()
+        if not self._config.live_restore:
+            running = [container for container in self._store.containers() if container.state.running]
+            stops = (self._stop_running(container, self._config.shutdown_timeout, "", manual=False) for container in running)
+            await asyncio.gather(*stops, return_exceptions=True)
+            await asyncio.gather(*(self._settled(container.id) for container in running))
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _settled(self, container_id: str) -> None:
+        async with self.lock(container_id):
+            return
+
+    async def _launch(self, container: Container) -> None:
+        """Start it under its lock: all of it, or none of it."""
+        try:
+            started = await self._launcher.launch(container)
+        except EngineError as error:
+            await self._launch_failed(container, error)
+            raise
+        self.watch(started)
+        self._announce(started, "start")
+
+    async def _launch_failed(self, container: Container, error: EngineError) -> None:
+        code = _start_code(str(error))
+        self._record(container, replace(container.state, error=str(error), exit_code=code))
+        logger.info("start of %s refused: %s", container.name, error)
+        self.streams.abandon(container.id)
+        self.waiters.ended(container.id, WaitResult(exit_code=code, error=str(error)))
+        if container.spec.auto_remove:
+            await self.destroy(container, code)
+
+    async def _stop_running(self, container: Container, timeout: int | None, signal: str, *, manual: bool = True) -> None:
+        number = signal_number(signal or container.spec.stop_signal)
+        seconds = container.spec.stop_timeout if timeout is None else timeout
+        ended = self.waiters.add(container.id, "next-exit")
+        if manual:
+            container = self._record(container, replace(container.state, manually_stopped=True))
+        if container.state.status is Status.PAUSED:
+            await self._runtime.unpause(container.id)
+        await self._runtime.kill(container.id, number)
+        self._announce(container, "kill", signal=str(number))
+        try:
+            async with asyncio.timeout(None if seconds < 0 else seconds):
+                await asyncio.shield(ended)
+        except TimeoutError:
+            await self._runtime.kill(container.id, signal_number("SIGKILL"), everyone=True)
+            self._announce(container, "kill", signal=str(signal_number("SIGKILL")))
+            await ended
+
+    async def _follow(self, container: Container) -> None:
+        state = container.state
+        code = await self._runtime.wait(container.id, state.monitor_pid, state.monitor_start)
+        async with self.lock(container.id):
+            await self.ended(container.id, code)
+
+    async def ended(self, container_id: str, code: int) -> None:
+        """Record the end of a container's process, tell those who wait, then clean up. Called under the container's lock."""
+        container = self._store.container(container_id)
+        if container is None or not container.state.running:
+            return
+        state = replace(
+            container.state, status=Status.EXITED, pid=0, monitor_pid=0, exit_code=code, finished=time.time_ns(), error=""
+        )
+        state = replace(state, oom_killed=self._runtime.out_of_memory(container_id))
+        again = self._wants_restart(container, state)
+        if again:
+            state = replace(state, status=Status.RESTARTING, restart_count=state.restart_count + 1)
+        left = replace(container, state=state, sandbox="", publishes=())
+        self._store.put_container(left)
+        self._announce(container, "die", exitCode=str(code), execDuration=str((state.finished - state.started) // 10**9))
+        self.streams.ended(container_id)
+        self.waiters.ended(container_id, WaitResult(exit_code=code))
+        await self._launcher.clean_up(container)
+        if again:
+            self._restarts[container_id] = self._spawn(self._restart_later(left))
+        elif container.spec.auto_remove:
+            await self.destroy(left, code)
+
+    async def destroy(self, container: Container, code: int) -> None:
+        """Remove what an ended container leaves: its record, its address, its files. Called under its lock."""
+        self._store.delete_container(container.id)
+        await self._kernel.run(lambda: self._launcher.sandboxes.forget(container.id))
+        await self._launcher.remove_files(container)
+        self._announce(container, "destroy")
+        self.streams.abandon(container.id)
+        self.waiters.removed(container.id, WaitResult(exit_code=code))
+        self._delays.pop(container.id, None)
+        self._locks.pop(container.id, None)
+
+    async def remove(self, ref: str, *, force: bool = False) -> None:
+        """Remove a container; a running one only by `force`, in Docker's words."""
+        container = self._lookup.container(ref)
+        self._cancel_restart(container.id)
+        if container.state.running:
+            if not force:
+                paused = container.state.status is Status.PAUSED
+                advice = "container is paused and must be unpaused first" if paused else "container is running: stop the container before removing or force remove"
+                raise Conflict(f'cannot remove container "{ref}": {advice}')
+            await self._stop_running(container, 0, "SIGKILL")
+        async with self.lock(container.id):
+            left = self._store.container(container.id)
+            if left is None:
+                return  # --rm was faster
+            if left.state.running:
+                raise Conflict(f'cannot remove container "{ref}": it was started again in the meantime')
+            await self.destroy(left, left.state.exit_code)
+
+    def _wants_restart(self, container: Container, state: State) -> bool:
+        policy = container.restart
+        if state.manually_stopped:
+            return False
+        if policy.name == "on-failure":
+            return state.exit_code != 0 and not (policy.retries and state.restart_count >= policy.retries)
+        return policy.name in ("always", "unless-stopped")
+
+    async def _restart_later(self, container: Container) -> None:
+        ran = (container.state.finished - container.state.started) / 1e9
+        delay = FIRST_DELAY if ran >= STEADY else self._delays.get(container.id, FIRST_DELAY)
+        self._delays[container.id] = min(delay * 2, LONGEST_DELAY)
+        await asyncio.sleep(delay)
+        async with self.lock(container.id):
+            current = self._store.container(container.id)
+            self._restarts.pop(container.id, None)
+            if current is None or current.state.status is not Status.RESTARTING:
+                return
+            try:
+                await self._launch(current)
+            except EngineError as error:
+                self._record(current, replace(current.state, status=Status.EXITED, error=str(error)))
+
+    def _cancel_restart(self, container_id: str) -> bool:
+        task = self._restarts.pop(container_id, None)
+        if task is None:
+            return False
+        task.cancel()
+        return True
+
+    def _record(self, container: Container, state: State) -> Container:
+        current = self._store.container(container.id) or container
+        changed = replace(current, state=state)
+        self._store.put_container(changed)
+        return changed
+
+    def _announce(self, container: Container, action: str, **more: str) -> None:
+        attributes = {**container.spec.labels, "image": container.spec.image_name, "name": container.name, **more}
+        self.events.publish("container", action, container.id, attributes)
+        logger.info("%s %s (%s)%s", action, container.name, container.short_id, "".join(f" {k}={v}" for k, v in more.items()))
+
+    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]  # any coroutine
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("a container's watcher failed", exc_info=error)
+
+
+def _start_code(message: str) -> int:
+    """The exit code of a container that could not start: the shell's 127 and 126, else Docker's 128."""
+    if "executable file not found" in message or "no such file or directory" in message:
+        return 127
+    return 126 if "permission denied" in message or "is a directory" in message else 128

@@ -1,0 +1,234 @@
+"""The networks: the three predefined ones, made at the first start."""
+
+import ipaddress
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from linkspan.config import Config
+from linkspan.drivers.base import Driver
+from linkspan.engine.lookup import Lookup
+from linkspan.engine.views import NetworkView, Pruned
+from linkspan.errors import Conflict, Forbidden, InvalidInput, NotFound, Unsupported
+from linkspan.kernel import route
+from linkspan.kernel.link import is_foreign
+from linkspan.kernel.thread import KernelThread
+from linkspan.model.network import PREDEFINED, Network, Subnet
+from linkspan.plan.addresses import free_subnet
+from linkspan.store.base import Store
+from linkspan.undo import Undo
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_BRIDGE = "docker0"
+OTHER_BRIDGE = "linkspan0"
+"""Used when an interface named docker0 exists that is not ours."""
+POOLS = (ipaddress.IPv4Network("172.16.0.0/12"), ipaddress.IPv4Network("192.168.0.0/16"))
+
+
+def default_subnets() -> tuple[ipaddress.IPv4Network, ...]:
+    """The subnets that the default network may get, the best first: 172.17.0.0/16 to 172.31.0.0/16, then 192.168.x.0/20."""
+    sixteens = tuple(POOLS[0].subnets(new_prefix=16))[1:]
+    return (*sixteens, *POOLS[1].subnets(new_prefix=20))
+
+
+class Networks:
+    """Shows the networks and keeps the predefined ones alive."""
+
+    def __init__(self, config: Config, store: Store, kernel: KernelThread, drivers: Mapping[str, Driver]) -> None:
+        self._config = config
+        self._store = store
+        self._kernel = kernel
+        self._drivers = drivers
+        self._lookup = Lookup(store)
+
+    def open(self) -> None:
+        """Make the predefined networks on the host, as the settings want them. Runs on the kernel thread."""
+        self._keep("host", "host")
+        self._keep("none", "null")
+        if self._config.bridge == "none":
+            return
+        known = self._stored("bridge")
+        wanted = self._default_network(known)
+        if known and known.subnets != wanted.subnets:
+            self._renumber(known, wanted)
+        with Undo() as undo:
+            driver = self._drivers[wanted.driver]
+            driver.validate(wanted)
+            driver.create(wanted, undo)
+            self._store.put_network(wanted)
+
+    async def list(self, filters: Mapping[str, Sequence[str]]) -> list[NetworkView]:
+        """Return the networks that pass Docker's filters."""
+        views = [self._view(network) for network in self._store.networks()]
+        return [view for view in views if _passes(view, filters)]
+
+    async def inspect(self, ref: str) -> NetworkView:
+        """Return one network with its members; raises NotFound."""
+        return self._view(self._lookup.network(ref))
+
+    async def create(self, name: str, driver: str) -> str:
+        """Refuse in Docker's words what Docker refuses, and the rest because it is not there yet."""
+        if not name.strip():
+            raise InvalidInput("invalid name: name is empty")
+        if name in (*PREDEFINED, "default"):
+            raise Forbidden(f"operation is not permitted on predefined {name} network ")
+        if any(network.name == name for network in self._store.networks()):
+            raise Conflict(f"network with name {name} already exists")
+        if driver in ("host", "null"):
+            raise Forbidden(f'only one instance of "{driver}" network is allowed')
+        raise Unsupported(f"cannot create network {name}: this version of linkspan has the predefined networks bridge, host and none only")
+
+    async def remove(self, ref: str) -> None:
+        """Refuse: every network there is, is predefined."""
+        network = self._lookup.network(ref)
+        raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
+
+    async def connect(self, ref: str, container: str) -> None:
+        """Refuse, after Docker's checks."""
+        self._refuse_attachment(ref, container, "cannot connect container to host network - container must be created in host network mode")
+
+    async def disconnect(self, ref: str, container: str) -> None:
+        """Refuse, after Docker's checks."""
+        self._refuse_attachment(
+            ref, container, "cannot disconnect container from host network - container was created in host network mode"
+        )
+
+    async def prune(self, filters: Mapping[str, Sequence[str]]) -> Pruned:
+        """Remove nothing: predefined networks are not pruned."""
+        _check_filters(filters, ("until", "label", "label!"))
+        return Pruned()
+
+    def _refuse_attachment(self, ref: str, container_ref: str, host_text: str) -> None:
+        container = self._lookup.container(container_ref)
+        network = self._lookup.network(ref)
+        mode = container.spec.network.mode.kind
+        if mode == "container" or (mode == "host" and network.name != "host"):
+            raise InvalidInput(
+                "container sharing network namespace with another container or host cannot be connected to any other network"
+            )
+        if network.name == "host":
+            raise InvalidInput(host_text)
+        if "none" in (mode, network.name):
+            raise InvalidInput(
+                "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+            )
+        raise Unsupported("containers cannot be connected to networks while they exist: this version of linkspan has no user-defined networks")
+
+    def _view(self, network: Network) -> NetworkView:
+        endpoints = {endpoint.sandbox: endpoint for endpoint in self._store.endpoints() if endpoint.attached}
+        members = (
+            (container, endpoints.get(container.id))
+            for container in self._store.containers()
+            if container.state.running and str(container.spec.network.mode) in (network.name, network.id)
+        )
+        return NetworkView(network=network, members=tuple(members))
+
+    def _stored(self, name: str) -> Network | None:
+        return next((network for network in self._store.networks() if network.name == name), None)
+
+    def _keep(self, name: str, driver: str) -> None:
+        if self._stored(name) is None:
+            self._store.put_network(Network(id=os.urandom(32).hex(), name=name, driver=driver, created=time.time_ns()))
+
+    def _default_network(self, known: Network | None) -> Network:
+        config = self._config
+        bridge = config.bridge or (OTHER_BRIDGE if is_foreign(DEFAULT_BRIDGE) else DEFAULT_BRIDGE)
+        if bridge == OTHER_BRIDGE:
+            logger.warning("an interface %s exists that is not ours: the default network uses %s", DEFAULT_BRIDGE, OTHER_BRIDGE)
+        pool = self._pool(known, bridge)
+        base = known or Network(id=os.urandom(32).hex(), name="bridge", driver="bridge", created=time.time_ns(), bridge=bridge)
+        return replace(
+            base,
+            bridge=bridge,
+            subnets=(pool,),
+            mtu=config.mtu,
+            icc=config.icc,
+            masquerade=config.ip_masq,
+            default_host_ip=config.ip,
+            options={
+                "com.docker.network.bridge.default_bridge": "true",
+                "com.docker.network.bridge.enable_icc": str(config.icc).lower(),
+                "com.docker.network.bridge.enable_ip_masquerade": str(config.ip_masq).lower(),
+                "com.docker.network.bridge.host_binding_ipv4": str(config.ip),
+                "com.docker.network.bridge.name": bridge,
+                "com.docker.network.driver.mtu": str(config.mtu),
+            },
+        )
+
+    def _pool(self, known: Network | None, bridge: str) -> Subnet:
+        config = self._config
+        if config.bip:
+            subnet, gateway = config.bip.network, config.bip.ip
+        elif known and known.subnets and not _overlaps(known.subnets[0].subnet, self._foreign_routes(bridge)):
+            subnet, gateway = known.subnets[0].subnet, known.subnets[0].gateway
+        else:
+            subnet = free_subnet(default_subnets(), self._foreign_routes(bridge))
+            gateway = subnet[1]
+        if config.fixed_cidr and not config.fixed_cidr.subnet_of(subnet):
+            raise InvalidInput(f"invalid --fixed-cidr {config.fixed_cidr}: parent subnet {subnet} doesn't contain ip-range")
+        return Subnet(subnet=subnet, gateway=gateway, range=config.fixed_cidr or subnet)
+
+    @staticmethod
+    def _foreign_routes(bridge: str) -> tuple[ipaddress.IPv4Network, ...]:
+        return route.connected_subnets(except_interface=bridge)
+
+    def _renumber(self, known: Network, wanted: Network) -> None:
+        if known.subnets[0].subnet == wanted.subnets[0].subnet and known.subnets[0].gateway == wanted.subnets[0].gateway:
+            return  # only the range that is given out of has changed
+        if any(endpoint.network == known.id and endpoint.attached for endpoint in self._store.endpoints()):
+            raise Conflict(
+                f"the default network cannot move from {known.subnets[0].subnet} to {wanted.subnets[0].subnet} while containers are on it: stop them first"
+            )
+        for endpoint in self._store.endpoints():
+            if endpoint.network == known.id:
+                self._store.delete_endpoint(endpoint.id)
+        self._store.forget_addresses(known.id)
+
+
+def _overlaps(subnet: ipaddress.IPv4Network, others: Sequence[ipaddress.IPv4Network]) -> bool:
+    return any(subnet.overlaps(other) for other in others)
+
+
+_KEYS = ("name", "id", "driver", "scope", "type", "label", "dangling")
+
+
+def _check_filters(filters: Mapping[str, Sequence[str]], known: Sequence[str]) -> None:
+    for key in filters:
+        if key not in known:
+            raise InvalidInput(f"invalid filter '{key}'")
+
+
+def _passes(view: NetworkView, filters: Mapping[str, Sequence[str]]) -> bool:
+    _check_filters(filters, _KEYS)
+    return all(any(_passes_one(view, key, wanted) for wanted in values) for key, values in filters.items() if values)
+
+
+def _passes_one(view: NetworkView, key: str, wanted: str) -> bool:
+    network = view.network
+    match key:
+        case "name":
+            return wanted in network.name
+        case "id":
+            return wanted in network.id
+        case "driver":
+            return network.driver == wanted
+        case "scope":
+            return wanted == "local"
+        case "type":
+            return _type_matches(wanted)
+        case "label":
+            name, given, value = wanted.partition("=")
+            return name in network.labels and (not given or network.labels[name] == value)
+    if wanted not in ("true", "1", "false", "0"):
+        raise InvalidInput("invalid value for filter 'dangling', must be \"true\" (or \"1\"), or \"false\" (or \"0\")")
+    return wanted in ("false", "0")
+
+
+def _type_matches(wanted: str) -> bool:
+    if wanted not in ("builtin", "custom"):
+        raise InvalidInput(f"invalid filter: 'type'='{wanted}'")
+    return wanted == "builtin"

@@ -1,0 +1,231 @@
+"""Which namespace a container runs in, and what is wired into it. Everything here runs on the kernel thread."""
+
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from linkspan.config import Config
+from linkspan.drivers.base import Driver
+from linkspan.engine import publishes
+from linkspan.engine.lookup import Lookup
+from linkspan.errors import Conflict, EngineError, InvalidInput, NotFound
+from linkspan.kernel import netns
+from linkspan.kernel.nft import Firewall
+from linkspan.model.container import Container
+from linkspan.model.endpoint import HOST_SANDBOX, Endpoint, Sandbox, random_mac
+from linkspan.model.network import Network, Subnet
+from linkspan.model.publish import Publish
+from linkspan.plan import addresses, firewall
+from linkspan.store.base import Store, Taken
+from linkspan.undo import Undo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a container will run: what the runtime needs to know of the network."""
+
+    sandbox: str
+    namespace: Path | None
+    """None: the host's own."""
+    network: Network | None = None
+    endpoint: Endpoint | None = None
+    publishes: tuple[Publish, ...] = ()
+    reserved: tuple[int, ...] = ()
+    """File descriptors that hold the host ports; the caller closes its copies."""
+    files_of: str = ""
+    """The container whose hosts, hostname and resolv.conf serve."""
+
+
+class Sandboxes:
+    """Joins containers to network namespaces and takes them out again."""
+
+    def __init__(self, config: Config, store: Store, firewall: Firewall, drivers: dict[str, Driver]) -> None:
+        self._config = config
+        self._store = store
+        self._firewall = firewall
+        self._drivers = drivers
+        self._lookup = Lookup(store)
+
+    def path(self, sandbox_id: str) -> Path:
+        """Return the file that the namespace `sandbox_id` is bound to."""
+        return self._config.exec_root / "netns" / sandbox_id
+
+    def join(self, container: Container, undo: Undo) -> Place:
+        """Make (or find) the container's namespace with all that its mode wants in it.
+
+        Raises Docker's errors for a target or a network that is not there, Exhausted, Conflict for a host port.
+        """
+        mode = container.spec.network.mode
+        match mode.kind:
+            case "host":
+                return Place(sandbox=HOST_SANDBOX, namespace=None, network=self._network("host"), files_of=container.id)
+            case "container":
+                return self._join_other(container, self._target(container))
+            case "none":
+                namespace = self._own_namespace(container, undo)
+                return Place(sandbox=container.id, namespace=namespace, network=self._network("none"), files_of=container.id)
+            case "bridge":
+                return self._join_bridge(container, self._network("bridge"), undo)
+        network = self._lookup.network(mode.target, prefix="failed to set up container networking: ")
+        if network.driver != "bridge":
+            raise InvalidInput(f"a network of driver {network.driver} cannot be named as a mode")
+        return self._join_bridge(container, network, undo)
+
+    def leave(self, container: Container) -> None:
+        """Take the container's ports back, and its sandbox with all in it if nobody else runs there. Idempotent."""
+        self.unpublish(container, container.publishes)
+        if container.sandbox and container.sandbox != HOST_SANDBOX:
+            self.drop_if_empty(container.sandbox, leaving=container.id)
+
+    def drop_if_empty(self, sandbox_id: str, *, leaving: str = "") -> None:
+        """Delete the sandbox unless a running container other than `leaving` is in it. Idempotent."""
+        if any(other.sandbox == sandbox_id and other.id != leaving for other in self._store.containers() if other.state.running):
+            return
+        for endpoint in self.endpoints_of(sandbox_id):
+            self._detach(endpoint)
+        netns.delete(self.path(sandbox_id))
+        self._store.delete_sandbox(sandbox_id)
+
+    def endpoints_of(self, container_id: str) -> tuple[Endpoint, ...]:
+        """Return the endpoints that belong to the sandbox made for this container."""
+        return tuple(endpoint for endpoint in self._store.endpoints() if endpoint.sandbox == container_id)
+
+    def endpoint_of(self, container_id: str) -> Endpoint | None:
+        """Return the sandbox's endpoint, None if it has none."""
+        return next(iter(self.endpoints_of(container_id)), None)
+
+    def forget(self, container_id: str) -> None:
+        """Give back the addresses of a removed container, unless others still run in its sandbox."""
+        for endpoint in self.endpoints_of(container_id):
+            if not endpoint.attached:
+                self._store.delete_endpoint(endpoint.id)
+
+    def unpublish(self, container: Container, publishes: Sequence[Publish]) -> None:
+        """Take ports and links of a container out of the ruleset. Idempotent."""
+        endpoint = self.endpoint_of(container.id)
+        if endpoint is None or endpoint.address is None:
+            return
+        removal = firewall.publish_removal(publishes, endpoint.address.ip) if publishes else ""
+        removal += self._link_rules(container, endpoint, remove=True)
+        if removal:
+            self._firewall.apply(removal)
+
+    def _network(self, name: str) -> Network:
+        return self._lookup.network(name, prefix="failed to set up container networking: ")
+
+    def _target(self, container: Container) -> Container:
+        try:
+            target = self._lookup.container(container.spec.network.mode.target)
+        except NotFound as error:
+            raise EngineError(f"joining network namespace of container: {error}") from error
+        if target.id == container.id:
+            raise EngineError("cannot join own network namespace")
+        if target.state.status == "restarting":
+            raise Conflict(
+                f"cannot join network namespace of container: Container {target.id} is restarting, wait until the container is running"
+            )
+        if not target.state.running:
+            raise Conflict(
+                f"cannot join network namespace of a non running container: container /{target.name} is {target.state.status}"
+            )
+        return target
+
+    def _join_other(self, container: Container, target: Container) -> Place:
+        namespace = None if target.sandbox == HOST_SANDBOX else self.path(target.sandbox)
+        files_of = target.id
+        while (mode := target.spec.network.mode).kind == "container" and (deeper := self._store.container(mode.target)):
+            target, files_of = deeper, deeper.id
+        return Place(sandbox=HOST_SANDBOX if namespace is None else namespace.name, namespace=namespace, files_of=files_of)
+
+    def _own_namespace(self, container: Container, undo: Undo) -> Path:
+        """Return the container's own namespace, which still exists if others run in it."""
+        path = self.path(container.id)
+        if self._store.sandbox(container.id) and netns.exists(path):
+            return path
+        netns.delete(path)  # a leftover of a reboot or of a crash
+        netns.create(path)
+        undo.push(f"delete namespace {container.short_id}", partial(netns.delete, path))
+        self._store.put_sandbox(Sandbox(id=container.id, path=str(path)))
+        undo.push(f"forget sandbox {container.short_id}", partial(self._store.delete_sandbox, container.id))
+        return path
+
+    def _join_bridge(self, container: Container, network: Network, undo: Undo) -> Place:
+        namespace = self._own_namespace(container, undo)
+        endpoint = self.endpoint_of(container.id) or self._new_endpoint(container, network, undo)
+        if not endpoint.attached:
+            endpoint = self._attach(network, endpoint, namespace, undo)
+        reservation = self._publish(container, network, endpoint, undo)
+        return Place(
+            sandbox=container.id,
+            namespace=namespace,
+            network=network,
+            endpoint=endpoint,
+            publishes=reservation.publishes,
+            reserved=reservation.fds,
+            files_of=container.id,
+        )
+
+    def _new_endpoint(self, container: Container, network: Network, undo: Undo) -> Endpoint:
+        endpoint_id = os.urandom(32).hex()
+        pool = network.subnets[0]
+        address = self._store.reserve(network.id, endpoint_id, partial(self._choose, network, pool))
+        undo.push(f"release {address}", partial(self._store.release, endpoint_id))
+        endpoint = Endpoint(
+            id=endpoint_id,
+            network=network.id,
+            sandbox=container.id,
+            mac=container.spec.network.mac or random_mac(os.urandom(6)),
+            address=ipaddress.IPv4Interface((address, pool.subnet.prefixlen)),
+            gateway=pool.gateway,
+            host_interface=f"veth{endpoint_id[:7]}",
+        )
+        self._store.put_endpoint(endpoint)
+        undo.push(f"forget endpoint {endpoint_id[:12]}", partial(self._store.delete_endpoint, endpoint_id))
+        return endpoint
+
+    @staticmethod
+    def _choose(network: Network, pool: Subnet, taken: Taken) -> ipaddress.IPv4Address:
+        return addresses.choose(pool, taken, network=f"{network.name} ({network.id})")
+
+    def _attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> Endpoint:
+        self._drivers[network.driver].attach(network, endpoint, namespace, undo)
+        attached = replace(endpoint, attached=True)
+        self._store.put_endpoint(attached)
+        undo.push(f"mark endpoint {endpoint.id[:12]} as detached", partial(self._store.put_endpoint, endpoint))
+        return attached
+
+    def _detach(self, endpoint: Endpoint) -> None:
+        network = self._lookup.network(endpoint.network)
+        self._drivers[network.driver].detach(network, endpoint, self.path(endpoint.sandbox))
+        if self._store.container(endpoint.sandbox) is None:
+            self._store.delete_endpoint(endpoint.id)
+        else:
+            self._store.put_endpoint(replace(endpoint, attached=False))
+
+    def _publish(self, container: Container, network: Network, endpoint: Endpoint, undo: Undo) -> publishes.Reservation:
+        assert endpoint.address is not None, "a bridge endpoint has an address"  # noqa: S101  by construction in _new_endpoint
+        taken = {publish: other.name for other in self._store.containers() if other.id != container.id for publish in other.publishes}
+        try:
+            reservation = publishes.allocate(container.spec.network, network.default_host_ip, taken, undo)
+        except EngineError as error:
+            error.args = (f"driver failed programming external connectivity on endpoint {container.name} ({endpoint.id}): {error}",)
+            raise
+        rules = firewall.publish_elements(reservation.publishes, endpoint.address.ip) if reservation.publishes else ""
+        rules += self._link_rules(container, endpoint, remove=False)
+        if rules:
+            self._firewall.apply(rules)
+            undo.push(f"unpublish ports of {container.name}", partial(self.unpublish, container, reservation.publishes))
+        return reservation
+
+    def _link_rules(self, container: Container, endpoint: Endpoint, *, remove: bool) -> str:
+        """Render what lets a container reach those it has legacy links to, also where icc is off."""
+        text = ""
+        render = firewall.link_removal if remove else firewall.link_elements
+        for target_id, _alias in container.spec.network.links:
+            target, other = self._store.container(target_id), self.endpoint_of(target_id)
+            if target and other and other.address and endpoint.address and target.spec.network.exposed:
+                text += render(endpoint.address.ip, other.address.ip, target.spec.network.exposed)
+        return text

@@ -1,0 +1,67 @@
+"""Model values as JSON and back: one rule per kind of type, so that a new field needs no code here."""
+
+import dataclasses
+import functools
+import ipaddress
+import json
+import types
+import typing
+from enum import Enum
+from typing import Any, TypeVar, get_args, get_origin
+
+from linkspan.errors import EngineError
+
+T = TypeVar("T")
+
+_TEXTUAL = (
+    ipaddress.IPv4Address,
+    ipaddress.IPv4Interface,
+    ipaddress.IPv4Network,
+)
+
+
+def encode(value: object) -> str:
+    """Return the JSON text of a model value."""
+    return json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
+
+
+def decode(kind: type[T], text: str) -> T:
+    """Return the model value that `encode` made the text of; raises EngineError if it is none."""
+    try:
+        return typing.cast(T, _typed(kind, json.loads(text)))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise EngineError(f"the store holds a damaged {kind.__name__.lower()}: {error}") from error
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return str(value) if isinstance(value, (*_TEXTUAL, Enum)) else value
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _typed(kind: Any, raw: Any) -> Any:  # noqa: ANN401  any model type, any JSON
+    if dataclasses.is_dataclass(kind):
+        hints = _hints(typing.cast(type, kind))
+        return kind(**{name: _typed(hints[name], item) for name, item in raw.items()})  # type: ignore[operator]  # a class, not an instance
+    origin = get_origin(kind)
+    if origin in (types.UnionType, typing.Union):
+        inner = next(option for option in get_args(kind) if option is not type(None))
+        return None if raw is None else _typed(inner, raw)
+    if origin is tuple:
+        options = get_args(kind)
+        items = options[:1] * len(raw) if options[1:] == (...,) else options
+        return tuple(_typed(option, item) for option, item in zip(items, raw, strict=True))
+    if origin is dict:
+        return {key: _typed(get_args(kind)[1], item) for key, item in raw.items()}
+    if kind in _TEXTUAL or (isinstance(kind, type) and issubclass(kind, Enum)):
+        return kind(raw)
+    return raw

@@ -1,0 +1,254 @@
+"""The store in one SQLite file, with everything also in memory: reads cost nothing, writes go through.
+
+Full durability needs `synchronous=FULL` only against a power cut; WAL with NORMAL loses nothing when a process dies
+(sqlite.org/pragma.html#pragma_synchronous) and a power cut can only lose the newest writes, never the file's consistency.
+"""
+
+import fcntl
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import IO, Any, Generic, TypeVar
+
+from linkspan.errors import Conflict, EngineError
+from linkspan.model.container import Container
+from linkspan.model.endpoint import Endpoint, Sandbox
+from linkspan.model.network import Network
+from linkspan.store.base import Taken
+from linkspan.store.codec import decode, encode
+
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE setting   (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE network   (id TEXT PRIMARY KEY, name TEXT UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE container (id TEXT PRIMARY KEY, name TEXT UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE sandbox   (id TEXT PRIMARY KEY, name TEXT UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE endpoint  (id TEXT PRIMARY KEY, name TEXT UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE address   (network TEXT, address INTEGER, owner TEXT, released INTEGER, PRIMARY KEY (network, address)) WITHOUT ROWID;
+CREATE INDEX address_owner ON address (owner);
+"""
+
+Item = TypeVar("Item", Network, Container, Sandbox, Endpoint)
+
+
+class _Table(Generic[Item]):
+    """One table of bodies and its copy in memory."""
+
+    def __init__(self, database: sqlite3.Connection, name: str, kind: type[Item]) -> None:
+        self._database = database
+        self._name = name
+        self._kind: type[Item] = kind
+        self.items: dict[str, Item] = {}
+        self.load()
+
+    def load(self) -> None:
+        rows = self._database.execute(f"SELECT body FROM {self._name}")  # noqa: S608  a constant
+        self.items = {item.id: item for item in (decode(self._kind, body) for (body,) in rows)}
+
+    def put(self, item: Item) -> None:
+        sql = (
+            f"INSERT INTO {self._name} (id, name, body) VALUES (?, ?, ?)"  # noqa: S608  a constant
+            " ON CONFLICT (id) DO UPDATE SET name = excluded.name, body = excluded.body"
+        )
+        self._database.execute(sql, (item.id, getattr(item, "name", item.id), encode(item)))
+        self.items[item.id] = item
+
+    def delete(self, item_id: str) -> None:
+        self._database.execute(f"DELETE FROM {self._name} WHERE id = ?", (item_id,))  # noqa: S608  a constant
+        self.items.pop(item_id, None)
+
+
+class SqliteStore:
+    """`Store` on a file. Only one process can have it open; `:memory:` gives one that lasts as long as the object."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._guard = _exclusive(Path(path)) if str(path) != ":memory:" else None
+        try:
+            self._database = _open(path)
+            self._networks = _Table(self._database, "network", Network)
+            self._containers = _Table(self._database, "container", Container)
+            self._sandboxes = _Table(self._database, "sandbox", Sandbox)
+            self._endpoints = _Table(self._database, "endpoint", Endpoint)
+            self._tables: tuple[_Table[Any], ...] = (self._networks, self._containers, self._sandboxes, self._endpoints)
+            self._addresses: dict[str, dict[IPv4Address, int | None]] = {}
+            self._load_addresses()
+        except sqlite3.DatabaseError as error:
+            raise EngineError(f"cannot read the store {path}: {error}; move it away to start afresh, or restore a copy") from error
+
+    def close(self) -> None:
+        """Close the file; the store cannot be used afterwards."""
+        self._database.close()
+        if self._guard:
+            self._guard.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._lock:
+            if self._depth:  # a part of the outer one
+                yield
+                return
+            self._depth += 1
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+                yield
+                self._database.execute("COMMIT")
+            except BaseException as error:
+                self._roll_back()
+                if isinstance(error, sqlite3.OperationalError):
+                    raise EngineError(f"cannot write the store: {error}") from error
+                raise
+            finally:
+                self._depth -= 1
+
+    def _roll_back(self) -> None:
+        if self._database.in_transaction:
+            self._database.execute("ROLLBACK")
+        for table in self._tables:
+            table.load()
+        self._load_addresses()
+
+    def setting(self, key: str) -> str | None:
+        with self._lock:
+            row = self._database.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def put_setting(self, key: str, value: str) -> None:
+        with self.transaction():
+            self._database.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
+
+    def networks(self) -> tuple[Network, ...]:
+        return tuple(sorted(self._networks.items.values(), key=lambda network: network.name))
+
+    def put_network(self, network: Network) -> None:
+        with self.transaction():
+            if any(other.name == network.name and other.id != network.id for other in self._networks.items.values()):
+                raise Conflict(f"network with name {network.name} already exists")
+            self._networks.put(network)
+
+    def delete_network(self, network_id: str) -> None:
+        with self.transaction():
+            self._networks.delete(network_id)
+            self.forget_addresses(network_id)
+
+    def containers(self) -> tuple[Container, ...]:
+        return tuple(sorted(self._containers.items.values(), key=lambda container: container.created))
+
+    def container(self, container_id: str) -> Container | None:
+        return self._containers.items.get(container_id)
+
+    def put_container(self, container: Container) -> None:
+        with self.transaction():
+            for other in self._containers.items.values():
+                if other.name == container.name and other.id != container.id:
+                    raise Conflict(
+                        f'Conflict. The container name "/{container.name}" is already in use by container "{other.id}". '
+                        "You have to remove (or rename) that container to be able to reuse that name."
+                    )
+            self._containers.put(container)
+
+    def delete_container(self, container_id: str) -> None:
+        with self.transaction():
+            self._containers.delete(container_id)
+
+    def sandboxes(self) -> tuple[Sandbox, ...]:
+        return tuple(self._sandboxes.items.values())
+
+    def sandbox(self, sandbox_id: str) -> Sandbox | None:
+        return self._sandboxes.items.get(sandbox_id)
+
+    def put_sandbox(self, sandbox: Sandbox) -> None:
+        with self.transaction():
+            self._sandboxes.put(sandbox)
+
+    def delete_sandbox(self, sandbox_id: str) -> None:
+        with self.transaction():
+            self._sandboxes.delete(sandbox_id)
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return tuple(self._endpoints.items.values())
+
+    def endpoint(self, endpoint_id: str) -> Endpoint | None:
+        return self._endpoints.items.get(endpoint_id)
+
+    def put_endpoint(self, endpoint: Endpoint) -> None:
+        with self.transaction():
+            self._endpoints.put(endpoint)
+
+    def delete_endpoint(self, endpoint_id: str) -> None:
+        """Forget the endpoint and give its addresses back."""
+        with self.transaction():
+            self._endpoints.delete(endpoint_id)
+            self.release(endpoint_id)
+
+    def taken(self, network_id: str) -> Taken:
+        with self._lock:
+            return dict(self._addresses.get(network_id, {}))
+
+    def reserve(self, network_id: str, owner: str, choose: Callable[[Taken], IPv4Address]) -> IPv4Address:
+        with self.transaction():
+            taken = self._addresses.setdefault(network_id, {})
+            address = choose(taken)
+            if address in taken and taken[address] is None:
+                raise Conflict("Address already in use")
+            row = (network_id, int(address), owner)
+            self._database.execute("INSERT OR REPLACE INTO address VALUES (?, ?, ?, NULL)", row)
+            taken[address] = None
+            return address
+
+    def release(self, owner: str) -> None:
+        with self.transaction():
+            rows = self._database.execute("SELECT network, address FROM address WHERE owner = ?", (owner,)).fetchall()
+            for network, number in rows:
+                sequence = self._next_release()
+                self._database.execute(
+                    "UPDATE address SET owner = NULL, released = ? WHERE network = ? AND address = ?", (sequence, network, number)
+                )
+                self._addresses[network][IPv4Address(number)] = sequence
+
+    def forget_addresses(self, network_id: str) -> None:
+        with self.transaction():
+            self._database.execute("DELETE FROM address WHERE network = ?", (network_id,))
+            self._addresses.pop(network_id, None)
+
+    def _next_release(self) -> int:
+        (latest,) = self._database.execute("SELECT max(released) FROM address").fetchone()
+        return (latest or 0) + 1
+
+    def _load_addresses(self) -> None:
+        self._addresses = {}
+        for network, number, owner, released in self._database.execute("SELECT network, address, owner, released FROM address"):
+            self._addresses.setdefault(network, {})[IPv4Address(number)] = None if owner else released
+
+
+def _exclusive(path: Path) -> IO[bytes]:
+    """Lock the store for this process: the lock ends with the process, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    guard = path.with_suffix(".lock").open("wb")
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        guard.close()
+        raise Conflict(f"another engine is using {path.parent}: stop it, or give this one another --data-root") from error
+    return guard
+
+
+def _open(path: Path | str) -> sqlite3.Connection:
+    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        database.close()
+        raise EngineError(
+            f"the store {path} was written by a newer linkspan (format {version}, this one knows {VERSION}): "
+            "install that version again, or use another --data-root"
+        )
+    if version == 0:
+        database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    return database
