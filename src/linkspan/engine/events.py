@@ -1,11 +1,14 @@
 """The engine's events: what happened, to whom, when (Docker API: GET /events)."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from linkspan.model.container import Event
+from linkspan.model.container import Container, Event
+
+logger = logging.getLogger(__name__)
 
 HISTORY = 256
 """Events kept for `since`, as dockerd does."""
@@ -32,6 +35,12 @@ class Events:
                 listener.put_nowait(None)
             else:
                 listener.put_nowait(event)
+
+    def container(self, container: Container, action: str, **more: str) -> None:
+        """Tell everybody, and the log, what happened to a container."""
+        attributes = {**container.spec.labels, "image": container.spec.image_name, "name": container.name, **more}
+        self.publish("container", action, container.id, attributes)
+        logger.info("%s %s (%s)%s", action, container.name, container.short_id, "".join(f" {key}={more[key]}" for key in more))
 
     async def subscribe(self, *, since: int = 0, until: int = 0, filters: Filters | None = None) -> AsyncIterator[Event]:
         """Yield remembered events from `since` on (if given), then live ones up to `until` (0: for ever). Nanoseconds."""

@@ -48,6 +48,7 @@ class Lifecycle:
         self._tasks: set[asyncio.Task[None]] = set()
         self._delays: dict[str, float] = {}
         self._restarts: dict[str, asyncio.Task[None]] = {}
+        self._closing = False
         self.waiters = Waiters()
         self.events: Events = launcher.events
         self.streams: Streams = launcher.streams
@@ -77,7 +78,7 @@ class Lifecycle:
         if not container.state.running:
             raise NotModified(f"container {ref} is not running")
         await self._stop_running(container, timeout, signal)
-        self._announce(container, "stop")
+        self.events.container(container, "stop")
 
     async def restart(self, ref: str, timeout: int | None = None, signal: str = "") -> None:
         """Stop the container if it runs, and start it."""
@@ -87,7 +88,7 @@ class Lifecycle:
             await self._stop_running(container, timeout, signal)
         async with self.lock(container.id):
             await self._launch(self._lookup.container(container.id))
-        self._announce(container, "restart")
+        self.events.container(container, "restart")
 
     async def kill(self, ref: str, signal: str = "") -> None:
         """Send a signal (SIGKILL unless given). Raises Conflict if the container does not run."""
@@ -98,7 +99,7 @@ class Lifecycle:
         if number in (signal_number("SIGKILL"), signal_number(container.spec.stop_signal)):
             self._record(container, replace(container.state, manually_stopped=True))
         await self._runtime.kill(container.id, number)
-        self._announce(container, "kill", signal=str(number))
+        self.events.container(container, "kill", signal=str(number))
 
     async def pause(self, ref: str) -> None:
         """Freeze the container's processes."""
@@ -111,7 +112,7 @@ class Lifecycle:
                 raise Conflict(f"container {container.id} is not running")
             await self._runtime.pause(container.id)
             self._record(container, replace(container.state, status=Status.PAUSED))
-        self._announce(container, "pause")
+        self.events.container(container, "pause")
 
     async def unpause(self, ref: str) -> None:
         """Let a paused container go on."""
@@ -122,7 +123,7 @@ class Lifecycle:
                 raise Conflict(f"container {container.id} is not paused")
             await self._runtime.unpause(container.id)
             self._record(container, replace(container.state, status=Status.RUNNING))
-        self._announce(container, "unpause")
+        self.events.container(container, "unpause")
 
     def waiter(self, ref: str, condition: str = "not-running") -> asyncio.Future[WaitResult]:
         """Return what completes when the container has met `condition`: not-running, next-exit or removed."""
@@ -138,6 +139,7 @@ class Lifecycle:
 
     async def shut_down(self) -> None:
         """Stop following; with live-restore off, stop the containers first."""
+        self._closing = True
         for task in self._restarts.values():
             task.cancel()
         if not self._config.live_restore:
@@ -161,7 +163,7 @@ class Lifecycle:
             await self._launch_failed(container, error)
             raise
         self.watch(started)
-        self._announce(started, "start")
+        self.events.container(started, "start")
 
     async def _launch_failed(self, container: Container, error: EngineError) -> None:
         code = _start_code(str(error))
@@ -181,13 +183,13 @@ class Lifecycle:
         if container.state.status is Status.PAUSED:
             await self._runtime.unpause(container.id)
         await self._runtime.kill(container.id, number)
-        self._announce(container, "kill", signal=str(number))
+        self.events.container(container, "kill", signal=str(number))
         try:
             async with asyncio.timeout(None if seconds < 0 else seconds):
                 await asyncio.shield(ended)
         except TimeoutError:
             await self._runtime.kill(container.id, signal_number("SIGKILL"), everyone=True)
-            self._announce(container, "kill", signal=str(signal_number("SIGKILL")))
+            self.events.container(container, "kill", signal=str(signal_number("SIGKILL")))
             await ended
 
     async def _follow(self, container: Container) -> None:
@@ -209,14 +211,15 @@ class Lifecycle:
         if again:
             state = replace(state, status=Status.RESTARTING, restart_count=state.restart_count + 1)
         left = replace(container, state=state, sandbox="", publishes=())
+        await self._launcher.unpublish(container)  # before the record: whoever reads it may take the ports at once
         self._store.put_container(left)
-        self._announce(container, "die", exitCode=str(code), execDuration=str((state.finished - state.started) // 10**9))
+        self.events.container(container, "die", exitCode=str(code), execDuration=str((state.finished - state.started) // 10**9))
         self.streams.ended(container_id)
         self.waiters.ended(container_id, WaitResult(exit_code=code))
         await self._launcher.clean_up(container)
-        if again:
+        if again and not self._closing:  # else the next engine does it
             self._restarts[container_id] = self._spawn(self._restart_later(left))
-        elif container.spec.auto_remove:
+        elif container.spec.auto_remove and not again:
             await self.destroy(left, code)
 
     async def destroy(self, container: Container, code: int) -> None:
@@ -224,7 +227,7 @@ class Lifecycle:
         self._store.delete_container(container.id)
         await self._kernel.run(lambda: self._launcher.sandboxes.forget(container.id))
         await self._launcher.remove_files(container)
-        self._announce(container, "destroy")
+        self.events.container(container, "destroy")
         self.streams.abandon(container.id)
         self.waiters.removed(container.id, WaitResult(exit_code=code))
         self._delays.pop(container.id, None)
@@ -283,11 +286,6 @@ class Lifecycle:
         changed = replace(current, state=state)
         self._store.put_container(changed)
         return changed
-
-    def _announce(self, container: Container, action: str, **more: str) -> None:
-        attributes = {**container.spec.labels, "image": container.spec.image_name, "name": container.name, **more}
-        self.events.publish("container", action, container.id, attributes)
-        logger.info("%s %s (%s)%s", action, container.name, container.short_id, "".join(f" {k}={v}" for k, v in more.items()))
 
     def _spawn(self, work: "asyncio._CoroutineLike[None]") -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]  # any coroutine

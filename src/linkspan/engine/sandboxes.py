@@ -2,15 +2,15 @@
 
 import ipaddress
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from linkspan.config import Config
 from linkspan.drivers.base import Driver
-from linkspan.engine import publishes
 from linkspan.engine.lookup import Lookup
+from linkspan.engine.publishes import Ports, Reservation
 from linkspan.errors import Conflict, EngineError, InvalidInput, NotFound
 from linkspan.kernel import netns
 from linkspan.kernel.nft import Firewall
@@ -32,9 +32,8 @@ class Place:
     """None: the host's own."""
     network: Network | None = None
     endpoint: Endpoint | None = None
-    publishes: tuple[Publish, ...] = ()
-    reserved: tuple[int, ...] = ()
-    """File descriptors that hold the host ports; the caller closes its copies."""
+    reservation: Reservation = field(default_factory=Reservation)
+    """Its host ports; the caller closes it once the monitor holds the sockets."""
     files_of: str = ""
     """The container whose hosts, hostname and resolv.conf serve."""
 
@@ -42,11 +41,13 @@ class Place:
 class Sandboxes:
     """Joins containers to network namespaces and takes them out again."""
 
-    def __init__(self, config: Config, store: Store, firewall: Firewall, drivers: dict[str, Driver]) -> None:
+    def __init__(self, config: Config, store: Store, firewall: Firewall, drivers: Mapping[str, Driver]) -> None:
         self._config = config
         self._store = store
         self._firewall = firewall
         self._drivers = drivers
+        self._ports = Ports()
+        self._joining: dict[str, str] = {}
         self._lookup = Lookup(store)
 
     def path(self, sandbox_id: str) -> Path:
@@ -54,10 +55,11 @@ class Sandboxes:
         return self._config.exec_root / "netns" / sandbox_id
 
     def join(self, container: Container, undo: Undo) -> Place:
-        """Make (or find) the container's namespace with all that its mode wants in it.
+        """Make (or find) the container's namespace with all that its mode wants in it; call `joined` when that is recorded.
 
         Raises Docker's errors for a target or a network that is not there, Exhausted, Conflict for a host port.
         """
+        undo.push(f"let go of the sandbox of {container.name}", partial(self.joined, container.id))
         mode = container.spec.network.mode
         match mode.kind:
             case "host":
@@ -74,15 +76,19 @@ class Sandboxes:
             raise InvalidInput(f"a network of driver {network.driver} cannot be named as a mode")
         return self._join_bridge(container, network, undo)
 
+    def joined(self, container_id: str) -> None:
+        """The store knows now (or never will) that this container is in its sandbox: it is no longer held for it."""
+        self._joining.pop(container_id, None)
+
     def leave(self, container: Container) -> None:
-        """Take the container's ports back, and its sandbox with all in it if nobody else runs there. Idempotent."""
-        self.unpublish(container, container.publishes)
+        """Delete the sandbox that an ended container was in, unless others still run there. Idempotent."""
         if container.sandbox and container.sandbox != HOST_SANDBOX:
             self.drop_if_empty(container.sandbox, leaving=container.id)
 
     def drop_if_empty(self, sandbox_id: str, *, leaving: str = "") -> None:
         """Delete the sandbox unless a running container other than `leaving` is in it. Idempotent."""
-        if any(other.sandbox == sandbox_id and other.id != leaving for other in self._store.containers() if other.state.running):
+        running = {other.id: other.sandbox for other in self._store.containers() if other.state.running}
+        if any(sandbox == sandbox_id and member != leaving for member, sandbox in (running | self._joining).items()):
             return
         for endpoint in self.endpoints_of(sandbox_id):
             self._detach(endpoint)
@@ -108,10 +114,21 @@ class Sandboxes:
         endpoint = self.endpoint_of(container.id)
         if endpoint is None or endpoint.address is None:
             return
-        removal = firewall.publish_removal(publishes, endpoint.address.ip) if publishes else ""
-        removal += self._link_rules(container, endpoint, remove=True)
+        removal = firewall.publish_removal(publishes, endpoint.address.ip)
+        removal += "".join(firewall.link_removal(link) for link in self._links(container, endpoint))
         if removal:
             self._firewall.apply(removal)
+
+    def ruleset(self) -> str:
+        """Render the whole firewall as the store wants it."""
+        published, links = [], []
+        for container in self._store.containers():
+            endpoint = self.endpoint_of(container.id)
+            if container.state.running and endpoint and endpoint.attached and endpoint.address:
+                published.append((endpoint.address.ip, container.publishes))
+                links += self._links(container, endpoint)
+        bridges = [network for network in self._store.networks() if network.driver == "bridge"]
+        return firewall.ruleset(bridges, published, links)
 
     def _network(self, name: str) -> Network:
         return self._lookup.network(name, prefix="failed to set up container networking: ")
@@ -135,6 +152,7 @@ class Sandboxes:
 
     def _join_other(self, container: Container, target: Container) -> Place:
         namespace = None if target.sandbox == HOST_SANDBOX else self.path(target.sandbox)
+        self._joining[container.id] = target.sandbox
         files_of = target.id
         while (mode := target.spec.network.mode).kind == "container" and (deeper := self._store.container(mode.target)):
             target, files_of = deeper, deeper.id
@@ -143,6 +161,7 @@ class Sandboxes:
     def _own_namespace(self, container: Container, undo: Undo) -> Path:
         """Return the container's own namespace, which still exists if others run in it."""
         path = self.path(container.id)
+        self._joining[container.id] = container.id
         if self._store.sandbox(container.id) and netns.exists(path):
             return path
         netns.delete(path)  # a leftover of a reboot or of a crash
@@ -163,8 +182,7 @@ class Sandboxes:
             namespace=namespace,
             network=network,
             endpoint=endpoint,
-            publishes=reservation.publishes,
-            reserved=reservation.fds,
+            reservation=reservation,
             files_of=container.id,
         )
 
@@ -199,33 +217,33 @@ class Sandboxes:
 
     def _detach(self, endpoint: Endpoint) -> None:
         network = self._lookup.network(endpoint.network)
-        self._drivers[network.driver].detach(network, endpoint, self.path(endpoint.sandbox))
+        self._drivers[network.driver].detach(network, endpoint)
         if self._store.container(endpoint.sandbox) is None:
             self._store.delete_endpoint(endpoint.id)
         else:
             self._store.put_endpoint(replace(endpoint, attached=False))
 
-    def _publish(self, container: Container, network: Network, endpoint: Endpoint, undo: Undo) -> publishes.Reservation:
+    def _publish(self, container: Container, network: Network, endpoint: Endpoint, undo: Undo) -> Reservation:
         assert endpoint.address is not None, "a bridge endpoint has an address"  # noqa: S101  by construction in _new_endpoint
-        taken = {publish: other.name for other in self._store.containers() if other.id != container.id for publish in other.publishes}
+        holders = ((other.name, other.publishes) for other in self._store.containers() if other.id != container.id)
         try:
-            reservation = publishes.allocate(container.spec.network, network.default_host_ip, taken, undo)
+            reservation = self._ports.allocate(container.spec.network, network.default_host_ip, holders, undo)
         except EngineError as error:
-            error.args = (f"driver failed programming external connectivity on endpoint {container.name} ({endpoint.id}): {error}",)
+            error.args = (f"failed to set up container networking: driver failed programming external connectivity on endpoint {container.name} ({endpoint.id}): {error}",)
             raise
-        rules = firewall.publish_elements(reservation.publishes, endpoint.address.ip) if reservation.publishes else ""
-        rules += self._link_rules(container, endpoint, remove=False)
+        rules = firewall.publish_elements(reservation.publishes, endpoint.address.ip)
+        rules += "".join(firewall.link_elements(link) for link in self._links(container, endpoint))
         if rules:
             self._firewall.apply(rules)
             undo.push(f"unpublish ports of {container.name}", partial(self.unpublish, container, reservation.publishes))
         return reservation
 
-    def _link_rules(self, container: Container, endpoint: Endpoint, *, remove: bool) -> str:
-        """Render what lets a container reach those it has legacy links to, also where icc is off."""
-        text = ""
-        render = firewall.link_removal if remove else firewall.link_elements
+    def _links(self, container: Container, endpoint: Endpoint) -> list[firewall.Link]:
+        """Return what lets a container reach those it has legacy links to, also where icc is off."""
+        links = []
         for target_id, _alias in container.spec.network.links:
             target, other = self._store.container(target_id), self.endpoint_of(target_id)
-            if target and other and other.address and endpoint.address and target.spec.network.exposed:
-                text += render(endpoint.address.ip, other.address.ip, target.spec.network.exposed)
-        return text
+            if target and other and other.address and endpoint.address:
+                ports = target.spec.network.exposed
+                links.append(firewall.Link(source=endpoint.address.ip, target=other.address.ip, ports=ports))
+        return links

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from linkspan.engine.lookup import Lookup
@@ -66,7 +66,7 @@ class PendingAttachment:
 class Streams:
     """Connects clients with containers."""
 
-    def __init__(self, store: Store, runtime: Runtime, log_path: "LogPath") -> None:
+    def __init__(self, store: Store, runtime: Runtime, log_path: Callable[[Container], Path]) -> None:
         self._lookup = Lookup(store)
         self._runtime = runtime
         self._log_path = log_path
@@ -129,13 +129,3 @@ class Streams:
         ended = asyncio.Event()
         ended.set()
         return ended
-
-
-class LogPath:
-    """Where a container's log lies."""
-
-    def __init__(self, containers: Path) -> None:
-        self._containers = containers
-
-    def __call__(self, container: Container) -> Path:
-        return self._containers / container.id / "container.log"

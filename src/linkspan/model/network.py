@@ -34,6 +34,11 @@ class Subnet:
         if not self.range.subnet_of(self.subnet):
             raise InvalidInput(f"invalid ip-range {self.range}: parent subnet {self.subnet} doesn't contain ip-range")
 
+    @property
+    def gateway_interface(self) -> ipaddress.IPv4Interface:
+        """The gateway's address with the subnet's prefix length, as the bridge carries it."""
+        return ipaddress.IPv4Interface((self.gateway, self.subnet.prefixlen))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:

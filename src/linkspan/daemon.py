@@ -1,0 +1,85 @@
+"""`linkspan daemon`: the engine in the foreground, until a signal ends it."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+
+from linkspan.api.server import Server
+from linkspan.config import Config, environment, load
+from linkspan.engine.engine import open_engine
+from linkspan.errors import EngineError
+
+logger = logging.getLogger(__name__)
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR, "fatal": logging.CRITICAL}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the engine with dockerd's command line; returns the exit status."""
+    try:
+        config = load(arguments)
+        _log(config)
+        if os.geteuid() != 0:
+            raise EngineError("linkspan daemon needs root: it makes namespaces, interfaces and firewall rules")
+        asyncio.run(_serve(config))
+    except EngineError as error:
+        sys.stderr.write(f"linkspan: {error}\n")
+        return 1
+    return 0
+
+
+async def _serve(config: Config) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    loop.add_signal_handler(signal.SIGHUP, logger.warning, "SIGHUP: settings are read at the start only; restart the engine to change them")
+    engine = await open_engine(config)
+    try:
+        server = Server(engine)
+        try:
+            with _pid_file(config):
+                await server.serve(config.sockets)
+                logger.info("serving the API on %s", ", ".join(config.sockets))
+                _notify("READY=1")
+                await stopped.wait()
+                _notify("STOPPING=1")
+        finally:
+            await server.close()
+    finally:
+        await engine.close()
+    logger.info("stopped")
+
+
+def _log(config: Config) -> None:
+    logging.basicConfig(level=_LEVELS[config.log_level], format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True)
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for warning in config.warnings:
+        logger.warning("%s", warning)
+
+
+@contextlib.contextmanager
+def _pid_file(config: Config) -> Iterator[None]:
+    path = config.pid_path
+    try:
+        path.write_text(f"{os.getpid()}\n")
+    except OSError as error:
+        raise EngineError(f"cannot write the pid file {path}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _notify(state: str) -> None:
+    """Tell systemd how far we are (sd_notify(3)); without it, nothing happens."""
+    address = environment("NOTIFY_SOCKET")
+    if address:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
+            notifier.sendto(state.encode(), address.replace("@", "\0", 1) if address.startswith("@") else address)

@@ -1,0 +1,33 @@
+"""What a network type must be able to do."""
+
+from pathlib import Path
+from typing import Protocol
+
+from linkspan.model.endpoint import Endpoint
+from linkspan.model.network import Network
+from linkspan.undo import Undo
+
+
+class Driver(Protocol):
+    """One network type. All methods run on the kernel thread.
+
+    `create` and `attach` push an inverse for each step and may be called again for what exists already (after a crash or a
+    restart): then they add what is missing. `detach` and `delete` are idempotent.
+    """
+
+    name: str
+
+    def validate(self, network: Network) -> None:
+        """Raise InvalidInput if the network cannot be of this type."""
+
+    def create(self, network: Network, undo: Undo) -> None:
+        """Make the network on the host."""
+
+    def attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> None:
+        """Make the endpoint's interface in the namespace, with its addresses and routes."""
+
+    def detach(self, network: Network, endpoint: Endpoint) -> None:
+        """Take the endpoint's interface away."""
+
+    def delete(self, network: Network) -> None:
+        """Take the network off the host."""

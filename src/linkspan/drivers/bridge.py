@@ -1,0 +1,93 @@
+"""Bridge networks: a Linux bridge on the host, and a veth pair for each endpoint (Docker's `bridge` driver)."""
+
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from linkspan.errors import Conflict, InvalidInput
+from linkspan.kernel import address, link, sysctl
+from linkspan.model.endpoint import Endpoint
+from linkspan.model.network import Network
+from linkspan.plan import firewall
+from linkspan.undo import Undo
+
+
+class Rules(Protocol):
+    """What takes the ruleset: `kernel.nft.Firewall`."""
+
+    def apply(self, ruleset: str) -> None: ...
+
+
+class BridgeDriver:
+    """Docker's `bridge` driver."""
+
+    name = "bridge"
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+
+    def validate(self, network: Network) -> None:
+        if not network.subnets:
+            raise InvalidInput("ipv4 pool is empty")
+        if len(network.subnets) > 1:
+            raise InvalidInput("bridge driver doesn't support multiple subnets")
+
+    def create(self, network: Network, undo: Undo) -> None:
+        """Make the bridge, or adopt the one that is there: then only what differs is changed."""
+        bridge = network.bridge
+        if link.index(bridge) is None:
+            link.create_bridge(bridge, mtu=network.mtu)
+            undo.push(f"delete bridge {bridge}", partial(link.delete, bridge))
+        elif not link.is_bridge(bridge):
+            raise Conflict(f"existing interface {bridge} is not a bridge")
+
+        self._rules.apply(firewall.network_rules(network))
+        undo.push(f"remove the rules of {bridge}", partial(self._rules.apply, firewall.network_removal(network)))
+
+        self._set_sysctls(network)
+        self._set_address(network, undo)
+        link.set_mtu(bridge, network.mtu)
+        link.set_up(bridge)  # last: no packet passes before the rules are there
+
+    def attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> None:
+        index = link.create_veth(
+            endpoint.host_interface, network.bridge, namespace, endpoint.interface, mac=endpoint.mac, mtu=network.mtu
+        )
+        undo.push(f"delete {endpoint.host_interface}", partial(link.delete, endpoint.host_interface))
+
+        if not network.icc:
+            link.isolate_port(index)
+        sysctl.put_inside(namespace, {f"net/ipv6/conf/{endpoint.interface}/disable_ipv6": "1"})
+        address.configure_inside(namespace, endpoint.interface, endpoint.address, endpoint.gateway)
+        link.set_up(endpoint.host_interface)
+
+    def detach(self, network: Network, endpoint: Endpoint) -> None:
+        link.delete(endpoint.host_interface)
+
+    def delete(self, network: Network) -> None:
+        self._rules.apply(firewall.network_removal(network))
+        if not link.is_foreign(network.bridge):
+            link.delete(network.bridge)
+
+    @staticmethod
+    def _set_sysctls(network: Network) -> None:
+        # What the host sends from 127.0.0.1 to a published port leaves by the bridge; the ruleset drops 127/8 coming in by it.
+        sysctl.put(f"net/ipv4/conf/{network.bridge}/route_localnet", "1")
+        if not network.icc:
+            # The ports are isolated from each other: neighbours reach each other's published ports through the host,
+            # which answers ARP for them (RFC 3069) and must not tell them of a shorter way.
+            sysctl.put(f"net/ipv4/conf/{network.bridge}/proxy_arp_pvlan", "1")
+            sysctl.put(f"net/ipv4/conf/{network.bridge}/send_redirects", "0")
+
+    @staticmethod
+    def _set_address(network: Network, undo: Undo) -> None:
+        for pool in network.subnets:
+            gateway = pool.gateway_interface
+            present = address.of(network.bridge)
+            if gateway in present:
+                continue
+            address.add(network.bridge, gateway)
+            undo.push(f"remove {gateway} from {network.bridge}", partial(address.remove, network.bridge, gateway))
+            if not link.is_foreign(network.bridge):
+                for former in present:
+                    address.remove(network.bridge, former)

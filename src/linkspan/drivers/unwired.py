@@ -1,0 +1,33 @@
+"""The drivers of `host` and `none`: networks that make nothing on the host and have no interfaces of their own.
+
+A container on `host` uses the host's namespace; one on `none` gets a namespace, which always has its loopback interface up.
+"""
+
+from pathlib import Path
+
+from linkspan.errors import Unsupported
+from linkspan.model.endpoint import Endpoint
+from linkspan.model.network import Network
+from linkspan.undo import Undo
+
+
+class UnwiredDriver:
+    """Docker's `host` driver, or its `null` driver."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def validate(self, network: Network) -> None:
+        """Nothing can be wrong with it."""
+
+    def create(self, network: Network, undo: Undo) -> None:
+        """There is nothing to make."""
+
+    def attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> None:
+        raise Unsupported(f"the {network.name} network has no interfaces to attach")
+
+    def detach(self, network: Network, endpoint: Endpoint) -> None:
+        """Nothing was attached."""
+
+    def delete(self, network: Network) -> None:
+        """Nothing was made."""

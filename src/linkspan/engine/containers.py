@@ -1,0 +1,244 @@
+"""Containers as objects: create, list, inspect, rename, update, prune, top. What runs and ends them is `lifecycle`."""
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from linkspan.engine.execs import Execs
+from linkspan.engine.files import ContainerFiles
+from linkspan.engine.filters import check_keys, label_matches, passes
+from linkspan.engine.lifecycle import Lifecycle
+from linkspan.engine.lookup import Lookup
+from linkspan.engine.merge import merged_spec
+from linkspan.engine.names import new_name
+from linkspan.engine.requests import Created, CreateRequest, Top
+from linkspan.engine.views import ContainerView, Pruned
+from linkspan.errors import Conflict, EngineError, InvalidInput, NotFound
+from linkspan.images.store import ImageStore
+from linkspan.kernel import process, sysctl
+from linkspan.kernel.thread import KernelThread
+from linkspan.model.container import Container, NetworkMode, RestartPolicy, Spec, container_name
+from linkspan.model.endpoint import HOST_SANDBOX
+from linkspan.model.image import Image
+from linkspan.runtime.monitor import Runtime
+from linkspan.store.base import Store
+from linkspan.undo import Undo
+
+LINKS_WARNING = (
+    "Links on the default bridge network are deprecated and will be removed in a future release. Use a custom network instead."
+)
+FORWARDING_WARNING = "IPv4 forwarding is disabled. Networking will not work."
+HOST_LINKS = "conflicting options: host type networking can't be used with links. This would result in undefined behavior"
+PRUNE_FILTERS = ("until", "label", "label!")
+
+
+class Containers:
+    """Everything about containers but their lives."""
+
+    def __init__(self, store: Store, kernel: KernelThread, runtime: Runtime, images: ImageStore, parts: tuple[ContainerFiles, Lifecycle, Execs]) -> None:
+        self._store = store
+        self._kernel = kernel
+        self._runtime = runtime
+        self._images = images
+        self._files, self._lifecycle, self._execs = parts
+        self._lookup = Lookup(store)
+
+    async def create(self, request: CreateRequest) -> Created:
+        """Record a new container; nothing of it runs yet. Raises InvalidInput, NotFound for the image, Conflict for the name."""
+        image = self._images.find(request.image)
+        mode, links, warnings = self._references(request)
+        network = replace(request.network, mode=mode, links=links)
+        spec = merged_spec(replace(request, network=network), image)
+        _check_sources(spec)
+        container = Container(
+            id=os.urandom(32).hex(),
+            name=self._name(request.name),
+            created=time.time_ns(),
+            spec=spec,
+            restart=request.restart,
+        )
+        await self._kernel.run(partial(self._create, container))
+        self._lifecycle.events.container(container, "create")
+        return Created(id=container.id, warnings=(*request.warnings, *warnings))
+
+    def list(
+        self, *, all: bool = False, limit: int = 0, filters: Mapping[str, Sequence[str]] | None = None, size: bool = False  # noqa: A002
+    ) -> list[ContainerView]:
+        """Return the containers that pass Docker's filters, the newest first; only those that run unless asked otherwise."""
+        chosen = filters or {}
+        everything = all or limit > 0 or any(key in chosen for key in ("status", "exited"))
+        found = [
+            self._view(container, size=size)
+            for container in reversed(self._store.containers())
+            if everything or container.state.running or container.state.status == "restarting"
+        ]
+        bounds = self._bounds(chosen)
+        listed = [view for view in found if passes(view, chosen) and bounds[0] < view.container.created < bounds[1]]
+        return listed[:limit] if limit > 0 else listed
+
+    def inspect(self, ref: str, *, size: bool = False) -> ContainerView:
+        """Return one container with all that belongs to it; raises NotFound."""
+        return self._view(self._lookup.container(ref), size=size)
+
+    async def rename(self, ref: str, new: str) -> None:
+        """Give the container another name; raises InvalidInput, Conflict."""
+        if not new.removeprefix("/"):
+            raise InvalidInput("Neither old nor new names may be empty")
+        name = container_name(new)
+        container = self._lookup.container(ref)
+        async with self._lifecycle.lock(container.id):
+            container = self._lookup.container(container.id)
+            if container.name == name:
+                raise InvalidInput("Renaming a container with the same name as its current name")
+            renamed = replace(container, name=name)
+            self._store.put_container(renamed)
+        self._lifecycle.events.container(renamed, "rename", oldName=f"/{container.name}")
+
+    async def update(self, ref: str, restart: RestartPolicy | None) -> tuple[str, ...]:
+        """Change the restart policy; returns warnings."""
+        container = self._lookup.container(ref)
+        if restart is not None:
+            if container.spec.auto_remove and restart.name != "no":
+                raise InvalidInput("Restart policy cannot be updated because AutoRemove is enabled for the container")
+            async with self._lifecycle.lock(container.id):
+                container = replace(self._lookup.container(container.id), restart=restart)
+                self._store.put_container(container)
+        self._lifecycle.events.container(container, "update")
+        return ()
+
+    async def prune(self, filters: Mapping[str, Sequence[str]]) -> Pruned:
+        """Remove every container that does not run and passes the filters."""
+        check_keys(filters, PRUNE_FILTERS)
+        removed: list[str] = []
+        space = 0
+        for container in self._store.containers():
+            if container.state.running or container.state.status == "restarting" or not _prunable(container, filters):
+                continue
+            size = self._view(container, size=True).size_rw
+            with contextlib.suppress(NotFound, Conflict):  # somebody removed or started it in the meantime
+                await self._lifecycle.remove(container.id)
+                removed.append(container.id)
+                space += size
+        return Pruned(ids=tuple(removed), space=space)
+
+    async def top(self, ref: str, arguments: str = "") -> Top:
+        """Return what ps(1) says of the container's processes; `arguments` are ps's, `-ef` if empty."""
+        container = self._lookup.container(ref)
+        if not container.state.running:
+            raise Conflict(f"container {container.id} is not running")
+        pids = {str(pid) for pid in await self._runtime.pids(container.id)}
+        done = await process.run("ps", *(arguments.split() or ["-ef"]))
+        header, *rows = done.output.splitlines()
+        titles = header.split()
+        if "PID" not in titles:
+            raise EngineError("Couldn't find PID field in ps output")
+        fields = (tuple(row.split(maxsplit=len(titles) - 1)) for row in rows)
+        column = titles.index("PID")
+        return Top(titles=tuple(titles), processes=tuple(row for row in fields if row[column : column + 1] and row[column] in pids))
+
+    def _create(self, container: Container) -> None:
+        with Undo() as undo:
+            self._files.create(container)
+            undo.push(f"remove the folder of {container.name}", partial(self._files.remove, container.id))
+            self._store.put_container(container)
+
+    def _name(self, wanted: str | None) -> str:
+        return container_name(wanted) if wanted else new_name({container.name for container in self._store.containers()})
+
+    def _references(self, request: CreateRequest) -> tuple[NetworkMode, tuple[tuple[str, str], ...], list[str]]:
+        """Resolve the containers that the request names; returns the mode, the links and warnings."""
+        mode = request.network.mode
+        if mode.kind == "container":
+            with contextlib.suppress(NotFound):  # the target may come later: the start checks
+                mode = replace(mode, target=self._lookup.container(mode.target).id)
+        links = tuple(self._link(text) for text in request.links)
+        warnings = [LINKS_WARNING] if links else []
+        if mode.kind in ("bridge", "network") and sysctl.get("net/ipv4/ip_forward") == "0":
+            warnings.append(FORWARDING_WARNING)
+        return mode, links, warnings
+
+    def _link(self, text: str) -> tuple[str, str]:
+        name, _, alias = text.partition(":")
+        try:
+            target = self._lookup.container(name)
+        except NotFound as error:
+            raise InvalidInput(f"could not get container for {name}: {error}") from error
+        deepest = target
+        while deepest.spec.network.mode.kind == "container" and (deeper := self._store.container(deepest.spec.network.mode.target)):
+            deepest = deeper
+        if deepest.spec.network.mode.kind == "host":
+            raise InvalidInput(HOST_LINKS)
+        if target.spec.network.mode.kind != "bridge":
+            raise InvalidInput(f"Cannot link to /{target.name}, as it does not belong to the default network")
+        return target.id, alias.removeprefix("/") or target.name
+
+    def _bounds(self, filters: Mapping[str, Sequence[str]]) -> tuple[float, float]:
+        """The creation times that the filters `since` and `before` name containers for."""
+        since = [self._lookup.container(ref).created for ref in filters.get("since", ())]
+        before = [self._lookup.container(ref).created for ref in filters.get("before", ())]
+        return max(since, default=0), min(before, default=float("inf"))
+
+    def _view(self, container: Container, *, size: bool) -> ContainerView:
+        mode = container.spec.network.mode
+        network = None
+        if mode.kind != "container":
+            with contextlib.suppress(NotFound):
+                network = self._lookup.network(str(mode))
+        endpoint = next((e for e in self._store.endpoints() if e.sandbox == container.id and e.network == getattr(network, "id", "")), None)
+        folder = self._files.of(container.id)
+        key = self._store.sandbox(container.sandbox)
+        return ContainerView(
+            container=container,
+            network=network,
+            endpoint=endpoint if container.state.running else None,
+            image=self._image(container),
+            sandbox_key=key.path if key else "default" if container.sandbox == HOST_SANDBOX else "",
+            hostname=self._files.hostname(container),
+            files={name: str(folder / name) for name in ("hostname", "hosts", "resolv.conf")} | {"log": str(self._files.log(container))},
+            execs=self._execs.of(container.id),
+            size_rw=_size(folder / "upper") if size else 0,
+        )
+
+    def _image(self, container: Container) -> Image | None:
+        with contextlib.suppress(NotFound):
+            return self._images.find(container.spec.image)
+        return None
+
+
+def _check_sources(spec: Spec) -> None:
+    """Make the host folders that -v names and that are missing, as Docker does; refuse missing ones of --mount."""
+    from_binds = {bind.split(":")[0] for bind in spec.binds}
+    for mount in spec.mounts:
+        source = Path(mount.source)
+        if mount.kind != "bind" or source.exists():
+            continue
+        if mount.source not in from_binds:
+            raise InvalidInput(f'invalid mount config for type "bind": bind source path does not exist: {mount.source}')
+        try:
+            source.mkdir(parents=True)
+        except OSError as error:
+            raise InvalidInput(f"error while creating mount source path '{mount.source}': {error.strerror}") from error
+
+
+def _prunable(container: Container, filters: Mapping[str, Sequence[str]]) -> bool:
+    until = max((int(float(text) * 1e9) for text in filters.get("until", ())), default=None)
+    if until is not None and container.created > until:
+        return False
+    labels = container.spec.labels
+    return all(label_matches(labels, text) for text in filters.get("label", ())) and not any(
+        label_matches(labels, text) for text in filters.get("label!", ())
+    )
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files below the folder."""
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(where) / name).lstat().st_size
+    return total

@@ -1,0 +1,129 @@
+"""The engine: its parts, put together once."""
+
+import asyncio
+import logging
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from linkspan.config import Config
+from linkspan.drivers.base import Driver
+from linkspan.drivers.bridge import BridgeDriver
+from linkspan.drivers.unwired import UnwiredDriver
+from linkspan.engine.containers import Containers
+from linkspan.engine.events import Events
+from linkspan.engine.execs import Execs
+from linkspan.engine.files import ContainerFiles
+from linkspan.engine.images import Images
+from linkspan.engine.launch import Launcher
+from linkspan.engine.lifecycle import Lifecycle
+from linkspan.engine.networks import Networks
+from linkspan.engine.reconcile import Reconciler
+from linkspan.engine.sandboxes import Sandboxes
+from linkspan.engine.streams import Streams
+from linkspan.engine.system import System, tool_versions
+from linkspan.errors import EngineError
+from linkspan.images.store import ImageStore
+from linkspan.kernel import process
+from linkspan.kernel.nft import Firewall
+from linkspan.kernel.thread import KernelThread
+from linkspan.runtime.monitor import Runtime
+from linkspan.runtime.oci import choose_runtime
+from linkspan.store.base import Store
+from linkspan.store.sqlite import SqliteStore
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """What the API serves. Open it with `open_engine`, end it with `close`."""
+
+    config: Config
+    containers: Containers
+    lifecycle: Lifecycle
+    streams: Streams
+    execs: Execs
+    networks: Networks
+    images: Images
+    events: Events
+    system: System
+    _store: Store
+    _kernel: KernelThread
+
+    async def close(self) -> None:
+        """Stop serving; containers and their traffic go on unless the settings say otherwise."""
+        await self.lifecycle.shut_down()
+        self.events.close()
+        await asyncio.to_thread(self._kernel.stop)
+        self._store.close()
+
+
+async def open_engine(config: Config) -> Engine:
+    """Put the engine together and make the host as the store wants it.
+
+    Raises EngineError if a root, the store, a program or the network is not fit; nothing that runs is touched then.
+    """
+    process.watch_children()
+    _make_roots(config)
+    store = SqliteStore(config.data_root / "linkspan.db")
+    kernel = KernelThread()
+    try:
+        return await _assemble(config, store, kernel)
+    except BaseException:
+        kernel.stop()
+        store.close()
+        raise
+
+
+async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engine:
+    choice = await choose_runtime(config.runtime)
+    logger.info("%s: %s", choice.name, choice.reason)
+    rules = await kernel.run(Firewall)
+    drivers: dict[str, Driver] = {"bridge": BridgeDriver(rules), "host": UnwiredDriver("host"), "null": UnwiredDriver("null")}
+    sandboxes = Sandboxes(config, store, rules, drivers)
+    files = ContainerFiles(config, store, sandboxes)
+    events = Events()
+    images = ImageStore(config.data_root / "images", insecure_registries=config.insecure_registries)
+    runtime = Runtime(choice, config.exec_root, files.folder)
+    streams = Streams(store, runtime, files.log)
+    launcher = Launcher(config, store, kernel, runtime, images, (sandboxes, files, streams, events))
+    lifecycle = Lifecycle(config, store, kernel, runtime, launcher)
+    networks = Networks(config, store, kernel, drivers)
+    execs = Execs(store, runtime, files, events)
+
+    await images.open()
+    await kernel.run(lambda: rules.apply(sandboxes.ruleset()))
+    await kernel.run(networks.open)
+    await Reconciler(store, kernel, runtime, (sandboxes, files, lifecycle)).run()
+    if store.setting("id") is None:
+        store.put_setting("id", str(uuid.uuid4()))
+    system = System(config=config, store=store, images=images, runtime=choice, versions=await tool_versions(choice))
+    return Engine(
+        config=config,
+        containers=Containers(store, kernel, runtime, images, (files, lifecycle, execs)),
+        lifecycle=lifecycle,
+        streams=streams,
+        execs=execs,
+        networks=networks,
+        images=Images(images, store, events),
+        events=events,
+        system=system,
+        _store=store,
+        _kernel=kernel,
+    )
+
+
+def _make_roots(config: Config) -> None:
+    """Make the engine's folders: nobody but root looks into them, and the socket's group only passes through."""
+    modes = {config.data_root: 0o700, config.exec_root: 0o711, config.exec_root / "netns": 0o700}
+    for folder, mode in modes.items():
+        _make_folder(folder, mode)
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(mode)
+    except OSError as error:
+        raise EngineError(f"cannot use the folder {folder}: {error.strerror}") from error

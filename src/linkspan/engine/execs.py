@@ -1,0 +1,121 @@
+"""Commands run in running containers (Docker API: exec). They are not stored: an exec ends with its container."""
+
+import asyncio
+import logging
+import os
+from dataclasses import replace
+
+from linkspan.engine.events import Events
+from linkspan.engine.files import ContainerFiles
+from linkspan.engine.lookup import Lookup
+from linkspan.engine.merge import merged_env
+from linkspan.engine.requests import ExecRequest
+from linkspan.errors import Conflict, EngineError, InvalidInput, NotFound
+from linkspan.model.container import Container, Exec, Process, Status
+from linkspan.runtime import spec
+from linkspan.runtime.attach import Attachment
+from linkspan.runtime.monitor import Runtime
+from linkspan.store.base import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Execs:
+    """Creates, starts and shows execs. Used on the event loop only."""
+
+    def __init__(self, store: Store, runtime: Runtime, files: ContainerFiles, events: Events) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._files = files
+        self._events = events
+        self._lookup = Lookup(store)
+        self._execs: dict[str, Exec] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def create(self, ref: str, request: ExecRequest) -> str:
+        """Prepare a command for a running container and return its id. Raises Conflict if the container does not run."""
+        container = self._running(ref)
+        if not request.cmd:
+            raise InvalidInput("No exec command specified")
+        base = container.spec.process
+        process = Process(
+            args=request.cmd,
+            env=merged_env(base.env, request.env),
+            working_dir=request.working_dir or base.working_dir,
+            user=request.user or base.user,
+            tty=request.tty,
+            open_stdin=request.attach_stdin,
+        )
+        made = Exec(
+            id=os.urandom(32).hex(),
+            container=container.id,
+            process=process,
+            privileged=request.privileged,
+            attach_stdin=request.attach_stdin,
+            attach_stdout=request.attach_stdout,
+            attach_stderr=request.attach_stderr,
+            detach_keys=request.detach_keys,
+        )
+        self._execs[made.id] = made
+        self._events.container(container, f"exec_create: {' '.join(request.cmd)}", execID=made.id)
+        return made.id
+
+    async def start(self, exec_id: str, *, detach: bool) -> Attachment | None:
+        """Run the command; returns its streams unless detached. Raises Conflict if it ran already."""
+        made = self.inspect(exec_id)
+        if made.running or made.exit_code is not None:
+            raise Conflict(f"exec command {exec_id} has already run")
+        container = self._running(made.container)
+        self._execs[exec_id] = replace(made, running=True)
+        rootfs = self._files.of(container.id) / "rootfs"
+        try:
+            user = await asyncio.to_thread(spec.resolve_user, rootfs, made.process.user, container.spec.security.group_add)
+            execution = await self._runtime.exec(container, made, user=user, attach=not detach)
+        except EngineError as error:
+            self._execs[exec_id] = replace(made, exit_code=126 if "permission denied" in str(error) else 127)
+            raise
+        self._execs[exec_id] = replace(made, running=True, pid=execution.pid)
+        self._events.container(container, f"exec_start: {' '.join(made.process.args)}", execID=made.id)
+        task = asyncio.get_running_loop().create_task(self._follow(made.id, container.id, execution))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return execution.attachment
+
+    async def resize(self, exec_id: str, height: int, width: int) -> None:
+        """Set the size of the command's terminal, in characters."""
+        made = self.inspect(exec_id)
+        if not made.running:
+            raise Conflict(f"cannot resize a stopped exec: {exec_id}")
+        await self._runtime.resize_exec(made.container, exec_id, height, width)
+
+    def inspect(self, exec_id: str) -> Exec:
+        """Return the exec; raises NotFound."""
+        matches = [made for key, made in self._execs.items() if key == exec_id or (len(exec_id) >= 12 and key.startswith(exec_id))]
+        if len(matches) != 1:
+            raise NotFound(f"No such exec instance: {exec_id}")
+        return matches[0]
+
+    def of(self, container_id: str) -> tuple[str, ...]:
+        """Return the ids of the container's running execs."""
+        return tuple(made.id for made in self._execs.values() if made.container == container_id and made.running)
+
+    def forget(self, container_id: str) -> None:
+        """Drop the execs of a removed container."""
+        self._execs = {key: made for key, made in self._execs.items() if made.container != container_id}
+
+    def _running(self, ref: str) -> Container:
+        container = self._lookup.container(ref)
+        if container.state.status is Status.PAUSED:
+            raise Conflict(f"container {ref} is paused, unpause the container before exec")
+        if container.state.status is Status.RESTARTING:
+            raise Conflict(f"container {container.id} is restarting, wait until the container is running")
+        if not container.state.running:
+            raise Conflict(f"container {container.id} is not running")
+        return container
+
+    async def _follow(self, exec_id: str, container_id: str, execution: Execution) -> None:
+        code = await self._runtime.wait_exec(execution)
+        if exec_id in self._execs:
+            self._execs[exec_id] = replace(self._execs[exec_id], running=False, exit_code=code)
+        if container := self._store.container(container_id):
+            self._events.container(container, "exec_die", execID=exec_id, exitCode=str(code))

@@ -1,0 +1,143 @@
+"""A container's folder: its hosts, hostname and resolv.conf, its log, its layers.
+
+    DATA_ROOT/containers/ID/   hosts hostname resolv.conf   bind-mounted into the container
+                               container.log                written by its monitor
+                               rootfs/ upper/ work/         the overlay mount
+                               exit/                        the exit code, left by its monitor
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from linkspan.config import Config
+from linkspan.engine.sandboxes import Place, Sandboxes
+from linkspan.errors import EngineError
+from linkspan.model.container import Container
+from linkspan.model.endpoint import address_text
+from linkspan.plan.files import Resolver, full_name, hosts_text
+from linkspan.store.base import Store
+
+HOSTS = Path("/etc/hosts")
+RESOLV_CONF = Path("/etc/resolv.conf")
+SYSTEMD_RESOLV_CONF = Path("/run/systemd/resolve/resolv.conf")
+STUB = ("127.0.0.53",)
+"""The servers of a resolv.conf that leads to systemd-resolved, which a container cannot reach."""
+
+NAMES = {"/etc/hostname": "hostname", "/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf"}
+"""Where they are seen in the container, and their names in the container's folder."""
+
+
+class ContainerFiles:
+    """Writes and removes the folders of containers. Used on the kernel thread, apart from the paths."""
+
+    def __init__(self, config: Config, store: Store, sandboxes: Sandboxes) -> None:
+        self._config = config
+        self._store = store
+        self._sandboxes = sandboxes
+        self.folder = config.data_root / "containers"
+
+    def of(self, container_id: str) -> Path:
+        """Return the container's folder."""
+        return self.folder / container_id
+
+    def log(self, container: Container) -> Path:
+        """Return the path of the container's log."""
+        return self.of(container.id) / "container.log"
+
+    def create(self, container: Container) -> None:
+        """Make the container's folder, with its hostname already in it."""
+        folder = self.of(container.id)
+        folder.mkdir(parents=True, mode=0o700)
+        try:
+            for name in ("rootfs", "upper", "work", "exit"):
+                (folder / name).mkdir()
+            _write(folder / "hostname", f"{self.hostname(container)}\n")
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise EngineError(f"cannot create the folder of container {container.name}: {error.strerror}: {folder}") from error
+
+    def remove(self, container_id: str) -> None:
+        """Remove the container's folder. Idempotent."""
+        folder = self.of(container_id)
+        gone = folder.with_name(f".removed-{container_id}")
+        if folder.exists():
+            folder.rename(gone)  # at once: a folder half removed is never taken for a container's
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def write(self, container: Container, place: Place) -> tuple[tuple[Path, str], ...]:
+        """Write the three files as the container's network wants them; returns (path, path in the container).
+
+        A container that shares another's namespace gets that one's files, and writes none.
+        """
+        folder = self.of(place.files_of)
+        if place.files_of == container.id:
+            try:
+                _write(folder / "hostname", f"{self.hostname(container)}\n")
+                _write(folder / "hosts", self._hosts(container, place))
+                _write(folder / "resolv.conf", self._resolv_conf(container))
+            except OSError as error:
+                raise EngineError(f"cannot write the files of container {container.name}: {error.strerror}") from error
+        return tuple((folder / name, target) for target, name in NAMES.items() if (folder / name).exists())
+
+    def hostname(self, container: Container) -> str:
+        """Return the name that the container's processes see."""
+        mode = container.spec.network.mode
+        if mode.kind == "container" and (target := self._store.container(mode.target)) and target.id != container.id:
+            return self.hostname(target)
+        default = os.uname().nodename if mode.kind == "host" else container.short_id
+        return container.spec.hostname or default
+
+    def _hosts(self, container: Container, place: Place) -> str:
+        network = container.spec.network
+        if network.mode.kind == "host" and not network.extra_hosts:
+            return _read(HOSTS) or hosts_text()
+        extra = [(self._host_address(address), name) for name, address in network.extra_hosts]
+        own = []
+        if place.endpoint and place.endpoint.address:
+            names = full_name(self.hostname(container), container.spec.domainname)
+            own.append((address_text(place.endpoint.address), names))
+        return hosts_text(extra=[*extra, *self._links(container)], own=own)
+
+    def _links(self, container: Container) -> list[tuple[str, str]]:
+        rows = []
+        for target_id, alias in container.spec.network.links:
+            target = self._store.container(target_id)
+            endpoint = self._sandboxes.endpoint_of(target_id)
+            if target and endpoint and endpoint.address:
+                rows.append((address_text(endpoint.address), f"{alias} {self.hostname(target)} {target.name}"))
+        return rows
+
+    def _host_address(self, address: str) -> str:
+        if address != "host-gateway":
+            return address
+        if self._config.host_gateway_ip:
+            return str(self._config.host_gateway_ip)
+        for network in self._store.networks():
+            if network.name == "bridge" and network.subnets:
+                return str(network.subnets[0].gateway)
+        raise EngineError("unable to derive the IP value for host-gateway: there is no default network; set --host-gateway-ip")
+
+    def _resolv_conf(self, container: Container) -> str:
+        network, config = container.spec.network, self._config
+        host = Resolver.parse(_read(RESOLV_CONF))
+        if host.servers == STUB and SYSTEMD_RESOLV_CONF.exists():
+            host = Resolver.parse(_read(SYSTEMD_RESOLV_CONF))
+        resolver = host if network.mode.kind == "host" else host.reachable_from_container()
+        asked = (network.dns or config.dns, network.dns_search or config.dns_search, network.dns_options or config.dns_options)
+        if network.mode.kind == "host" and not any(asked):
+            return _read(RESOLV_CONF)
+        return resolver.overridden(*asked).text()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _write(path: Path, text: str) -> None:
+    """Write in place: the file may be mounted into containers that share it."""
+    path.write_text(text)
+    path.chmod(0o644)

@@ -1,0 +1,144 @@
+"""The main path: from a container's record to its running process, and back.
+
+    namespace, interface, addresses, ports, rules     one job of the kernel thread
+    root file system, /etc files                       the same job
+    monitor and runtime create                         the process exists and waits
+    attached clients connected, runtime start          it runs; nothing that it prints is lost
+    record                                             last
+
+One Undo spans the job; what fails later first ends the process and then unwinds the job.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from linkspan.config import Config
+from linkspan.engine.events import Events
+from linkspan.engine.files import ContainerFiles
+from linkspan.engine.sandboxes import Place, Sandboxes
+from linkspan.engine.streams import Streams
+from linkspan.errors import EngineError, InvalidInput
+from linkspan.images.store import ImageStore
+from linkspan.kernel import mount
+from linkspan.kernel.thread import KernelThread
+from linkspan.model.container import Container, State, Status
+from linkspan.runtime import spec
+from linkspan.runtime.monitor import Runtime
+from linkspan.runtime.spec import Launch
+from linkspan.store.base import Store
+from linkspan.undo import Undo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What the kernel job leaves for the runtime."""
+
+    place: Place
+    rootfs: Path
+    files: tuple[tuple[Path, str], ...]
+    user: spec.User
+
+
+class Launcher:
+    """Starts processes of containers, and clears away what an ended one leaves."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        kernel: KernelThread,
+        runtime: Runtime,
+        images: ImageStore,
+        parts: tuple[Sandboxes, ContainerFiles, Streams, Events],
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._kernel = kernel
+        self._runtime = runtime
+        self._images = images
+        self.sandboxes, self.files, self.streams, self.events = parts
+
+    async def launch(self, container: Container) -> Container:
+        """Make the container run and record it: all of it, or none of it. Raises EngineError in Docker's words."""
+        lower = await self._images.rootfs(container.spec.image)
+        undo = Undo()
+        try:
+            prepared = await self._kernel.run(partial(self._prepare, container, lower, undo))
+            return await self._run(container, prepared)
+        except BaseException as error:
+            await asyncio.shield(self._kernel.run(partial(undo.unwind, error)))
+            raise
+
+    async def clean_up(self, container: Container) -> None:
+        """Clear away the mounts, the runtime's record and, if it was the last one there, the sandbox. Idempotent."""
+        await self._runtime.delete(container.id)
+        await self._kernel.run(partial(self._clear, container))
+
+    async def unpublish(self, container: Container) -> None:
+        """Take the container's ports out of the ruleset, so that another one can have them."""
+        await self._kernel.run(partial(self.sandboxes.unpublish, container, container.publishes))
+
+    async def remove_files(self, container: Container) -> None:
+        """Remove the container's folder. Idempotent."""
+        await asyncio.to_thread(self.files.remove, container.id)
+
+    def _prepare(self, container: Container, lower: Path, undo: Undo) -> Prepared:
+        self._check_links(container)
+        place = self.sandboxes.join(container, undo)
+        folder = self.files.of(container.id)
+        rootfs = folder / "rootfs"
+        mount.unmount(rootfs)  # a crash between the end of the process and the clean-up leaves it
+        mount.overlay([lower], folder / "upper", folder / "work", rootfs)
+        undo.push(f"unmount {rootfs}", partial(mount.unmount, rootfs))
+        files = self.files.write(container, place)
+        user = spec.resolve_user(rootfs, container.spec.process.user, container.spec.security.group_add)
+        return Prepared(place=place, rootfs=rootfs, files=files, user=user)
+
+    async def _run(self, container: Container, prepared: Prepared) -> Container:
+        place = prepared.place
+        running = await self._runtime.create(
+            Launch(
+                container=container,
+                rootfs=prepared.rootfs,
+                namespace=place.namespace,
+                hostname=self.files.hostname(container),
+                files=prepared.files,
+                user=prepared.user,
+                reserved=tuple(place.reservation.sockets),
+            )
+        )
+        place.reservation.close()  # the monitor holds them now
+        try:
+            await self.streams.connect(container.id)
+            await self._runtime.start(container.id)
+            state = State(
+                status=Status.RUNNING,
+                pid=running.pid,
+                monitor_pid=running.monitor_pid,
+                monitor_start=running.monitor_start,
+                started=time.time_ns(),
+                finished=container.state.finished,
+                restart_count=container.state.restart_count,
+            )
+            started = replace(container, state=state, sandbox=place.sandbox, publishes=tuple(place.reservation.publishes))
+            self._store.put_container(started)
+            self.sandboxes.joined(container.id)
+        except BaseException:
+            await asyncio.shield(self._runtime.delete(container.id))
+            raise
+        return started
+
+    def _check_links(self, container: Container) -> None:
+        for target_id, alias in container.spec.network.links:
+            target = self._store.container(target_id)
+            if target is None:
+                raise InvalidInput(f"could not get container for {target_id}: No such container: {target_id}")
+            if not target.state.running:
+                raise EngineError(f"Cannot link to a non running container: /{target.name} AS /{container.name}/{alias}")
+
+    def _clear(self, container: Container) -> None:
+        mount.unmount(self.files.of(container.id) / "rootfs")
+        self.sandboxes.leave(container)

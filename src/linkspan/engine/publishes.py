@@ -1,0 +1,113 @@
+"""Giving host ports to containers: chosen, checked against everybody else on the host, and held.
+
+A port is held by a socket that the container's monitor inherits: the kernel then refuses it to other processes for exactly as
+long as the container runs, whether an engine runs or not (Docker keeps a proxy process for that).
+"""
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+
+from linkspan.errors import Conflict, EngineError, Exhausted, InvalidInput
+from linkspan.kernel import ports
+from linkspan.model.container import NetworkConfig
+from linkspan.model.network import UNSPECIFIED
+from linkspan.model.publish import PortRequest, Publish
+from linkspan.plan.ports import Allocated, Automatic, wanted
+from linkspan.undo import Undo
+
+HELD = 1024
+"""Ports of one container that are held by a socket. The rest of a larger set is only checked at the start: a monitor with more
+open files than RLIMIT_NOFILE could not start."""
+RANGE_ATTEMPTS = 10
+"""How many ports of a range are tried when processes hold them, as in moby's port allocator."""
+
+
+@dataclass(slots=True)
+class Reservation:
+    """The host ports given to a container, and the sockets that hold them."""
+
+    publishes: list[Publish] = field(default_factory=list)
+    sockets: list[int] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Close this process's copies of the sockets; may be called twice."""
+        while self.sockets:
+            os.close(self.sockets.pop())
+
+
+class Ports:
+    """Allocates host ports. Used on the kernel thread."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def allocate(
+        self,
+        config: NetworkConfig,
+        default_host_ip: IPv4Address,
+        holders: Iterable[tuple[str, Iterable[Publish]]],
+        undo: Undo,
+    ) -> Reservation:
+        """Reserve every host port that `config` asks for; `holders` are the other containers and their ports.
+
+        Raises Conflict in Docker's words, with the holder after them.
+        """
+        reservation = Reservation()
+        undo.push("give the reserved host ports back", reservation.close)
+        requests = wanted(config)
+        allocated = Allocated(holders) if requests else Allocated(())
+        for request in requests:
+            publish = self._bind(request, request.host_ip or default_host_ip, allocated, reservation)
+            allocated.add("this container itself", publish)
+            reservation.publishes.append(publish)
+        return reservation
+
+    def _bind(self, request: PortRequest, address: IPv4Address, allocated: Allocated, reservation: Reservation) -> Publish:
+        """Reserve the first of the request's candidates that nobody holds."""
+        refusal: EngineError | None = None
+        attempts = 0
+        for number in self._candidates(request):
+            publish = Publish(host_ip=address, host_port=number, port=request.port)
+            if holder := allocated.holder(publish):
+                refusal = Conflict(f"Bind for {address}:{number} failed: port is already allocated (by container {holder})")
+                continue
+            try:
+                self._hold(publish, reservation)
+            except OSError as error:
+                refusal = _refusal(publish, error)
+                attempts += 1
+                if error.errno != errno.EADDRINUSE or attempts >= RANGE_ATTEMPTS:
+                    break
+                continue
+            if request.first == 0:
+                self._last = number
+            return publish
+        raise refusal or Exhausted("all ports are allocated")
+
+    def _candidates(self, request: PortRequest) -> Iterator[int]:
+        if request.first:
+            return iter(range(request.first, request.last + 1))
+        low, high = ports.ephemeral_range()
+        return Automatic(low=low, high=high, reserved=ports.reserved(), last=self._last).candidates()
+
+    @staticmethod
+    def _hold(publish: Publish, reservation: Reservation) -> None:
+        fd = ports.reserve(publish.host_ip, publish.host_port, publish.port.protocol)
+        if len(reservation.sockets) < HELD:
+            reservation.sockets.append(fd)
+        else:
+            os.close(fd)
+
+
+def _refusal(publish: Publish, error: OSError) -> EngineError:
+    place = f"failed to bind host port {publish.host_ip}:{publish.host_port}/{publish.port.protocol}"
+    if error.errno == errno.EADDRINUSE:
+        holder = ports.holder(publish.host_ip, publish.host_port, publish.port.protocol)
+        return Conflict(f"{place}: address already in use" + (f" (by {holder})" if holder else ""))
+    if error.errno == errno.EADDRNOTAVAIL:
+        hint = "" if publish.host_ip == UNSPECIFIED else f": this host has no address {publish.host_ip}"
+        return InvalidInput(f"{place}: cannot assign requested address{hint}")
+    return EngineError(f"{place}: {os.strerror(error.errno or 0).lower()}")

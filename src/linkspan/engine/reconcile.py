@@ -1,0 +1,120 @@
+"""Start-up: make the host and the store agree again, whatever happened since the last engine.
+
+What runs is taken over: its monitor is followed as if this engine had started it. What ended meanwhile ends now, with the exit
+code that its monitor left. What nobody owns is swept: it carries our mark or lies under our roots.
+"""
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from linkspan.engine.files import ContainerFiles
+from linkspan.engine.lifecycle import Lifecycle
+from linkspan.engine.sandboxes import Sandboxes
+from linkspan.errors import EngineError
+from linkspan.kernel import link, mount, netns
+from linkspan.kernel.thread import KernelThread
+from linkspan.model.container import Container, Status
+from linkspan.runtime.monitor import Runtime
+from linkspan.store.base import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Runs once, before the first request is served."""
+
+    def __init__(self, store: Store, kernel: KernelThread, runtime: Runtime, parts: tuple[Sandboxes, ContainerFiles, Lifecycle]) -> None:
+        self._store = store
+        self._kernel = kernel
+        self._runtime = runtime
+        self._sandboxes, self._files, self._lifecycle = parts
+
+    async def run(self) -> None:
+        """Take over what runs, finish what ended, sweep what nobody owns, start what its policy wants to run."""
+        alive, ended = self._sort()
+        for container in alive:
+            logger.info("took over %s (%s)", container.name, container.short_id)
+            self._lifecycle.watch(container)
+        await self._sweep_runtimes()
+        for container in ended:
+            await self._finish(container)
+        await self._kernel.run(self._sweep)
+        for container in self._to_start({container.id for container in ended}):
+            await self._start(container)
+
+    def _sort(self) -> tuple[list[Container], list[Container]]:
+        alive: list[Container] = []
+        ended: list[Container] = []
+        for container in self._store.containers():
+            if container.state.running:
+                (alive if self._runtime.watches(container.state.monitor_pid, container.state.monitor_start) else ended).append(container)
+        return alive, ended
+
+    async def _finish(self, container: Container) -> None:
+        code = await self._runtime.wait(container.id, container.state.monitor_pid, container.state.monitor_start)
+        logger.info("%s (%s) ended with %d while no engine ran", container.name, container.short_id, code)
+        async with self._lifecycle.lock(container.id):
+            await self._lifecycle.ended(container.id, code)
+
+    async def _sweep_runtimes(self) -> None:
+        """End the processes of starts that an engine did not live to record."""
+        known = {container.id for container in self._store.containers() if container.state.running}
+        for container_id in self._runtime.ids():
+            if container_id not in known:
+                logger.warning("swept the process of %s: its start was never recorded", container_id[:12])
+                await self._runtime.delete(container_id)
+
+    def _sweep(self) -> None:
+        for sandbox in self._store.sandboxes():
+            self._sandboxes.drop_if_empty(sandbox.id)
+        known = {sandbox.id for sandbox in self._store.sandboxes()}
+        for path in _entries(self._sandboxes.path("any").parent):
+            if path.name not in known:
+                logger.warning("swept the namespace %s", path)
+                netns.delete(path)
+        self._sweep_links()
+        self._sweep_folders()
+
+    def _sweep_links(self) -> None:
+        owned = {endpoint.host_interface for endpoint in self._store.endpoints() if endpoint.attached}
+        stray = [name for name, _, kind in link.list_ours() if kind == "veth" and name not in owned]
+        if stray:
+            logger.warning("swept the interfaces %s", ", ".join(stray))
+            link.delete_many(stray)
+
+    def _sweep_folders(self) -> None:
+        containers = {container.id: container for container in self._store.containers()}
+        for mounted in mount.mounts_under(self._files.folder):
+            owner = containers.get(mounted.relative_to(self._files.folder).parts[0])
+            if owner is None or not owner.state.running:
+                logger.warning("swept the mount %s", mounted)
+                mount.unmount(mounted)
+        for folder in _entries(self._files.folder):
+            if folder.name not in containers:
+                logger.warning("swept the folder %s", folder)
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _to_start(self, just_ended: set[str]) -> list[Container]:
+        """What its restart policy wants to run now, those that share another's namespace last."""
+        chosen = [container for container in self._store.containers() if _wants_start(container, just_ended)]
+        return sorted(chosen, key=lambda container: container.spec.network.mode.kind == "container")
+
+    async def _start(self, container: Container) -> None:
+        try:
+            await self._lifecycle.start(container.id)
+        except EngineError as error:
+            logger.warning("could not start %s: %s", container.name, error)
+
+
+def _wants_start(container: Container, just_ended: set[str]) -> bool:
+    if container.state.status is Status.RESTARTING:
+        return container.id not in just_ended  # those are already on their way
+    if container.state.status is not Status.EXITED:
+        return False
+    return container.restart.name == "always"
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    return iter(sorted(folder.iterdir())) if folder.is_dir() else iter(())

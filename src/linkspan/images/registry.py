@@ -1,0 +1,231 @@
+"""Registries, by skopeo."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import ipaddress
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from linkspan.errors import CommandFailed, EngineError, InvalidInput, MissingTool, NotFound
+from linkspan.images.manifest import Manifest, Platform, RemoteLayer, instance_digest, parse_manifest
+from linkspan.kernel import process
+from linkspan.model.reference import DEFAULT_DOMAIN, Reference
+
+POLL_INTERVAL = 0.1
+"""Seconds between two looks at how far a download is."""
+
+_LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
+_MESSAGE = re.compile(r'level=(?:fatal|error) msg=("(?:[^"\\]|\\.)*")')
+_REASON = re.compile(r'(?:Get|Head) "http.*', re.DOTALL)
+_DENIED = ("denied", "unauthorized", "authentication required", "invalid username/password", "name unknown")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryAuth:
+    """Who asks: what Docker's X-Registry-Auth header holds."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+    registry_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One message of a pull or push: Docker's JSON stream. `total` 0 means that there is no bar."""
+
+    status: str
+    id: str = ""
+    current: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteImage:
+    """An image in a registry: `digest` is that of what its name means there, `configuration` the file that makes its id."""
+
+    digest: str
+    source: str
+    """Name of the manifest to copy, by digest, so that it cannot change in between."""
+    manifest: Manifest
+    configuration: bytes
+
+
+class Registries:
+    """All registries. `temporary` is a folder for passwords and downloads; whatever is left in it may be swept."""
+
+    def __init__(self, temporary: Path, insecure: Sequence[str]) -> None:
+        self._temporary = temporary
+        self._insecure = tuple(insecure)
+
+    async def look_up(self, reference: Reference, platform: Platform, auth: RegistryAuth | None) -> RemoteImage:
+        """Ask what the name means for this platform. Raises NotFound, or EngineError with the registry's reason, in Docker's words."""
+        with self._access("", reference, auth) as access, _translated(reference):
+            raw = await self._inspect(access, reference.full)
+            digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+            instance = instance_digest(raw, platform)
+            source = f"{reference.name}@{instance or digest}"
+            manifest = parse_manifest(await self._inspect(access, source) if instance else raw)
+            configuration = await self._inspect(access, source, "--config")
+        if f"sha256:{hashlib.sha256(configuration).hexdigest()}" != manifest.configuration:
+            raise EngineError(f"{reference}: the registry sent another configuration than the manifest names")
+        return RemoteImage(digest=digest, source=source, manifest=manifest, configuration=configuration)
+
+    async def download(self, image: RemoteImage, reference: Reference, auth: RegistryAuth | None, folder: Path) -> AsyncIterator[Progress]:
+        """Fetch the layers that `folder`/sha256 lacks, named by their digests; tells of every layer. Raises as `look_up` does."""
+        layout = folder / "layout"
+        layout.mkdir()
+        with self._access("src-", reference, auth) as access, _translated(reference):
+            copying = asyncio.create_task(
+                process.run(
+                    *("skopeo", f"--tmpdir={self._temporary}", "--insecure-policy", "copy", "--quiet", *access),
+                    *(f"--dest-shared-blob-dir={folder}", "--dest-oci-accept-uncompressed-layers"),
+                    *(f"docker://{image.source}", f"oci:{layout}:image"),
+                )
+            )
+            # No TaskGroup: it must not be open while an asynchronous generator yields, because its body could end in another task.
+            try:
+                watch = _DownloadWatch(image.manifest.layers, folder / "sha256", layout)
+                while not (await asyncio.wait({copying}, timeout=POLL_INTERVAL))[0]:
+                    for progress in watch.look():
+                        yield progress
+                await copying
+                for progress in watch.look():
+                    yield progress
+            finally:
+                copying.cancel()
+                await asyncio.gather(copying, return_exceptions=True)
+
+    async def upload(self, source: str, reference: Reference, auth: RegistryAuth | None) -> str:
+        """Push the image that skopeo knows as `source`; returns the digest of its manifest. Raises as `look_up` does."""
+        digest_file = self._temporary / f"digest-{os.urandom(8).hex()}"
+        try:
+            with self._access("dest-", reference, auth) as access, _translated(reference, "push"):
+                await process.run(
+                    *("skopeo", f"--tmpdir={self._temporary}", "--insecure-policy", "copy", "--quiet", "--format=v2s2", *access),
+                    *(f"--digestfile={digest_file}", source, f"docker://{reference.full}"),
+                )
+            return digest_file.read_text().strip()
+        finally:
+            digest_file.unlink(missing_ok=True)
+
+    async def _inspect(self, access: Sequence[str], name: str, *options: str) -> bytes:
+        done = await process.run("skopeo", "inspect", "--raw", *options, *access, f"docker://{name}")
+        return done.output.encode()
+
+    @contextlib.contextmanager
+    def _access(self, side: str, reference: Reference, auth: RegistryAuth | None) -> Iterator[Sequence[str]]:
+        """Give skopeo's options for this registry; `side` is the prefix that `copy` wants. The password is in a file, not in `ps`."""
+        options = [f"--{side}tls-verify=false"] if is_insecure(reference.domain, self._insecure) else []
+        if auth is None:
+            yield [*options, f"--{side}no-creds"]
+            return
+        if auth.registry_token:
+            yield [*options, f"--{side}registry-token={auth.registry_token}"]
+            return
+        path = self._temporary / f"auth-{os.urandom(8).hex()}.json"
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "w") as file:
+                json.dump({"auths": {reference.domain: _credentials(auth)}}, file)
+            yield [*options, f"--{side}authfile={path}"]
+        finally:
+            path.unlink()
+
+
+def is_insecure(domain: str, insecure: Sequence[str]) -> bool:
+    """Whether a registry may be asked without TLS: this host's own, and those the administrator named, by name or by address range."""
+    if domain == DEFAULT_DOMAIN:
+        return False
+    host = domain.removeprefix("[").partition("]")[0] if domain.startswith("[") else domain.partition(":")[0]
+    if host == "localhost" or domain in insecure or host in insecure:
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or any(address in network for network in _networks(insecure))
+
+
+class _DownloadWatch:
+    """How far a download is, by the sizes of skopeo's files.
+
+    A file gets its digest as name when it is complete; before, nothing says which layer it is. Layers start in the manifest's order,
+    so a new file is taken for the first layer that has none: at worst two bars are swapped for a moment.
+    """
+
+    def __init__(self, layers: Sequence[RemoteLayer], finished: Path, unfinished: Path) -> None:
+        self._pending = list({layer.digest: layer for layer in layers}.values())
+        self._finished = finished
+        self._unfinished = unfinished
+        self._files: dict[Path, RemoteLayer] = {}
+
+    def look(self) -> Iterator[Progress]:
+        for layer in tuple(self._pending):
+            if (self._finished / layer.digest.removeprefix("sha256:")).exists():
+                self._pending.remove(layer)
+                yield Progress(id=layer.short_id, status="Download complete")
+        for path in sorted(self._unfinished.glob("oci-put-blob*")):
+            layer = self._layer_of(path)
+            with contextlib.suppress(FileNotFoundError):
+                if layer is not None:
+                    yield Progress(id=layer.short_id, status="Downloading", current=min(path.stat().st_size, layer.size), total=layer.size)
+
+    def _layer_of(self, path: Path) -> RemoteLayer | None:
+        taken = self._files.get(path)
+        if taken not in self._pending:
+            others = self._files.values()
+            taken = next((layer for layer in self._pending if layer not in others), None)
+            if taken is not None:
+                self._files[path] = taken
+        return taken
+
+
+def _networks(texts: Sequence[str]) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    for text in texts:
+        with contextlib.suppress(ValueError):
+            yield ipaddress.ip_network(text)
+
+
+def _credentials(auth: RegistryAuth) -> Mapping[str, str]:
+    pair = base64.b64encode(f"{auth.username}:{auth.password}".encode()).decode()
+    return {"auth": pair, "identitytoken": auth.identity_token} if auth.identity_token else {"auth": pair}
+
+
+@contextlib.contextmanager
+def _translated(reference: Reference, action: str = "pull") -> Iterator[None]:
+    """Raise what skopeo said in Docker's words."""
+    try:
+        yield
+    except MissingTool:
+        raise
+    except CommandFailed as error:
+        raise _refusal(error.output or str(error), reference, action) from error
+
+
+def _refusal(output: str, reference: Reference, action: str) -> EngineError:
+    messages = _MESSAGE.findall(output)
+    said = json.loads(messages[-1]) if messages else output.strip()
+    if "manifest unknown" in said:
+        return NotFound(f"manifest for {reference} not found: manifest unknown: manifest unknown")
+    if any(word in said for word in _DENIED):
+        return NotFound(
+            f"{action} access denied for {reference.short_name}, repository does not exist or may require 'docker login': "
+            "denied: requested access to the resource is denied"
+        )
+    if "no space left on device" in said:
+        return EngineError(f"cannot {action} {reference}: no space left on device")
+    reason = _REASON.search(said)
+    return EngineError(reason[0] if reason else f"cannot {action} {reference}: {said}")
+
+
+def refuse_colon(root: Path) -> None:
+    """Raise InvalidInput for a folder that skopeo and umoci could not name: they end a path at a colon."""
+    if ":" in str(root):
+        raise InvalidInput(f"the data root must not contain a colon: {root}")

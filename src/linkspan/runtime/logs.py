@@ -1,0 +1,167 @@
+"""What a container wrote, as conmon keeps it: lines of `TIME STREAM F|P TEXT` (Kubernetes' format; P is a line's part)."""
+
+import asyncio
+import functools
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from linkspan.kernel.watch import FileWatch
+
+_CHUNK = 256 << 10
+_STREAMS = {b"stdout": 1, b"stderr": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A line, newline and all, or the part of one that the container wrote at once."""
+
+    stream: int
+    """1 stdout, 2 stderr."""
+    data: bytes
+    time: int
+    """Nanoseconds since the epoch."""
+
+
+async def read(
+    path: Path, *, follow: asyncio.Event | None, tail: int | None, since: int, until: int
+) -> AsyncIterator[LogRecord]:
+    """Yield the records of a log between two times (0: no bound), of the last `tail` lines if that is not None.
+
+    With `follow`, wait for more until that event is set, then yield the rest. A damaged line is left out; a log that does not exist is
+    empty.
+    """
+    try:
+        file = await asyncio.to_thread(path.open, "rb")
+    except FileNotFoundError:
+        return
+    with file:
+        if tail is not None:
+            await asyncio.to_thread(_seek_to_tail, file, tail)
+        lines = _lines(file) if follow is None else _followed_lines(file, path, follow)
+        async for line in lines:
+            record = parse(line)
+            if record is None or record.time < since:
+                continue
+            if until and record.time > until:
+                return
+            yield record
+
+
+def parse(line: bytes) -> LogRecord | None:
+    """Return the record in a line of the log without its newline; None if it is damaged."""
+    match line.split(b" ", 3):
+        case [time, stream, (b"F" | b"P") as tag, text] if stream in _STREAMS:
+            try:
+                nanoseconds = _nanoseconds(time)
+            except ValueError:
+                return None
+            return LogRecord(_STREAMS[stream], text + b"\n" if tag == b"F" else text, nanoseconds)
+    return None
+
+
+def _nanoseconds(text: bytes) -> int:
+    """Read `2026-11-24T02:03:55.581111997+00:00`, conmon's form of RFC 3339."""
+    second, fraction, zone = text[:19], text[20:29], text[29:]
+    if text[19:20] != b"." or len(fraction) != 9:
+        raise ValueError(f"not a time: {text!r}")
+    return _second(second + zone) * 10**9 + int(fraction)
+
+
+@functools.lru_cache(maxsize=64)
+def _second(text: bytes) -> int:
+    """Neighbouring lines share their second, and parsing it is what costs."""
+    time = datetime.fromisoformat(text.decode())
+    if time.tzinfo is None:
+        raise ValueError(f"no time zone: {text!r}")
+    return int(time.timestamp())
+
+
+async def _lines(file: BinaryIO) -> AsyncIterator[bytes]:
+    splitter = _Splitter()
+    while chunk := await asyncio.to_thread(file.read, _CHUNK):
+        for line in splitter.feed(chunk):
+            yield line
+
+
+async def _followed_lines(file: BinaryIO, path: Path, end: asyncio.Event) -> AsyncIterator[bytes]:
+    splitter = _Splitter()
+    async with FileWatch(path) as watch:
+        while True:
+            last = end.is_set()  # before reading: what came before the end is then surely read
+            while chunk := await asyncio.to_thread(file.read, _CHUNK):
+                for line in splitter.feed(chunk):
+                    yield line
+            if last:
+                return
+            await _changed_or_ended(watch, end)
+
+
+async def _changed_or_ended(watch: FileWatch, end: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(watch.changed()), asyncio.ensure_future(end.wait())]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+class _Splitter:
+    """Cuts chunks into whole lines; what has no newline yet waits for the next chunk."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Return the lines that are now whole, without their newlines."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        return lines
+
+
+def _seek_to_tail(file: BinaryIO, count: int) -> None:
+    """Move to the start of the last `count` lines that the container wrote; the parts of a line count as one."""
+    end = file.seek(0, os.SEEK_END)
+    start = end
+    ends_seen = 0
+    for offset, line in _lines_backwards(file, end):
+        # A line of the container begins after the end of the one before; a last line without an end counts too.
+        ends_line = _is_end(line)
+        if ends_line or offset + len(line) + 1 >= end:
+            ends_seen += 1
+            if ends_seen > count:
+                break
+        start = offset
+    file.seek(start)
+
+
+def _is_end(line: bytes) -> bool:
+    return line[:80].split(b" ", 3)[2:3] == [b"F"]
+
+
+def _lines_backwards(file: BinaryIO, end: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (offset, whole line without newline) from the last to the first."""
+    position, rest = end, b""
+    first = True
+    while position > 0:
+        size = min(_CHUNK, position)
+        position -= size
+        file.seek(position)
+        block = file.read(size) + rest
+        head, *lines = block.split(b"\n")
+        if first and lines:
+            lines = lines[:-1] if lines[-1] == b"" else lines
+            first = False
+        offset = position + len(block)
+        offset = position + len(head) + 1
+        offsets = []
+        for line in lines:
+            offsets.append(offset)
+            offset += len(line) + 1
+        yield from zip(reversed(offsets), reversed(lines), strict=True)
+        rest = head + b"\n" if lines or rest.endswith(b"\n") else head
+        if position == 0:
+            yield 0, head
