@@ -1,11 +1,13 @@
 """Options and fixtures of all tests."""
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.engines import Engine
 from tests.hosts import Host, join
 
 
@@ -16,6 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("CI") == "true",
         help="fail, instead of skip, where root or an ability of the kernel is missing (default in CI)",
     )
+    parser.addoption("--update-golden", action="store_true", help="write the golden files anew instead of comparing with them")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -31,6 +34,18 @@ def lacking(config: pytest.Config, ability: str) -> None:
 
 
 @pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """Compares a text with a file that somebody has read and found right."""
+
+    def check(path: Path, text: str) -> None:
+        if request.config.getoption("--update-golden"):
+            path.write_text(text)
+        assert text == path.read_text()
+
+    return check
+
+
+@pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     """A machine of its own: a fresh network namespace, `lo` up, no way out."""
     with Host(tmp_path / "host.net") as machine:
@@ -43,3 +58,34 @@ def outside(host: Host, tmp_path: Path) -> Iterator[Host]:
     with Host(tmp_path / "outside.net") as machine:
         join(host, machine)
         yield machine
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Host]]:
+    """A test host with a running engine, and the neighbour on its link: shared by the tests of a module."""
+    folder = tmp_path_factory.mktemp("m")
+    with Host(folder / "host.net") as inside, Host(folder / "outside.net") as neighbour:
+        join(inside, neighbour)
+        with Engine(inside, folder / "e") as running:
+            yield running, neighbour
+
+
+@pytest.fixture
+def engine(machine: tuple[Engine, Host]) -> Iterator[Engine]:
+    """A running engine without containers; the test may leave some."""
+    running, _ = machine
+    yield running
+    running.remove_containers()
+
+
+@pytest.fixture
+def neighbour(machine: tuple[Engine, Host]) -> Host:
+    """The neighbour of `engine`'s host: 10.99.0.2."""
+    return machine[1]
+
+
+@pytest.fixture
+def new_engine(host: Host, outside: Host, tmp_path: Path) -> Iterator[Callable[..., Engine]]:
+    """Starts an engine of the test's own, with the daemon's flags."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *flags: stack.enter_context(Engine(host, tmp_path / "e", *flags))

@@ -76,6 +76,19 @@ class Host:
 
         return self.run(call)
 
+    def ask_http(self, address: str, port: int, timeout: float = 3) -> bytes:
+        """Return what the web server at `address:port` answers to `GET /`, headers and all."""
+
+        def call() -> bytes:
+            with socket.create_connection((address, port), timeout) as caller:
+                caller.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                answer = b""
+                while part := caller.recv(4096):
+                    answer += part
+                return answer
+
+        return self.run(call)
+
     def reaches(self, address: str, port: int, protocol: str = "tcp", timeout: float = 0.3) -> bool:
         """Whether somebody answers at `address:port`."""
         try:

@@ -36,6 +36,14 @@ def container_path(name: str, action: str = "") -> str:
     return f"/containers/{quote(name).replace('/', '%2F')}{'/' if action else ''}{action}"
 
 
+def encode_filters(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return the API's `filters`: names with sets of values; empty for none."""
+    sets: dict[str, dict[str, bool]] = {}
+    for name, value in pairs:
+        sets.setdefault(name, {})[value] = True
+    return json.dumps(sets) if sets else ""
+
+
 class Connection:
     """A connected socket and the bytes that were received but not yet asked for."""
 

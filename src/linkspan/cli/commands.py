@@ -1,6 +1,7 @@
 """Every command: where it is written, and what the help lists. Importing this must stay cheap."""
 
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from linkspan.cli.client import Client
@@ -133,3 +134,12 @@ ALIASES: dict[str, str] = {
     **{f"image {name}": name for name in ("history", "import", "load", "pull", "save", "tag")},
 }
 """Names that mean another command, which is then looked up by its own."""
+
+
+def load(path: str) -> Command:
+    """Import the module of a command and return it, under the name it was called by; KeyError if there is no such command."""
+    own = ALIASES.get(path, path)
+    group, _, name = own.partition(" ")
+    entry = GROUPS[group][name] if name else TOP[group]
+    commands: Mapping[str, Command] = importlib.import_module(f"linkspan.cli.{entry.module}").COMMANDS
+    return commands[own]._replace(path=path)

@@ -1,6 +1,5 @@
 """The help texts, laid out as docker's."""
 
-import importlib
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -35,8 +34,9 @@ def group_help(group: str) -> str:
 
 def command_help(command: Command) -> str:
     """The text of `linkspan run --help`."""
-    names = [command.path, *(alias for alias, path in ALIASES.items() if path == command.path)]
-    lines = [usage_line(command), "", summary_of(command.path)]
+    own = ALIASES.get(command.path, command.path)
+    names = [own, *(alias for alias, path in ALIASES.items() if path == own)]
+    lines = [usage_line(command), "", summary_of(own)]
     if len(names) > 1:
         lines += ["", "Aliases:", "  " + ", ".join(f"linkspan {name}" for name in sorted(names, key=len, reverse=True))]
     if shown := [flag for flag in command.flags if not flag.hidden]:
@@ -51,15 +51,6 @@ def usage_line(command: Command) -> str:
 def summary_of(path: str) -> str:
     group, _, name = path.partition(" ")
     return GROUPS[group][name].summary if name else TOP[group].summary
-
-
-def load(path: str) -> Command:
-    """Import the module of a command and return it; KeyError if there is no such command."""
-    path = ALIASES.get(path, path)
-    group, _, name = path.partition(" ")
-    entry = GROUPS[group][name] if name else TOP[group]
-    commands: Mapping[str, Command] = importlib.import_module(f"linkspan.cli.{entry.module}").COMMANDS
-    return commands[path]
 
 
 def _summaries(entries: Mapping[str, Entry]) -> list[str]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from linkspan.cli.client import Client
-from linkspan.cli.commands import ALIASES, GROUPS, TOP, Command
+from linkspan.cli.commands import ALIASES, GROUPS, TOP, Command, load
 from linkspan.cli.failures import CommandError, Exit, UsageError
 from linkspan.cli.options import STRING, Flag, Given, Parser
 
@@ -63,13 +63,13 @@ def _dispatch(given: Given) -> int:
     path, rest = _find(words)
     if path in GROUPS:
         return _help([path])
-    return _call(_load(path), rest, given.text("host"))
+    return _call(load(path), rest, given.text("host"))
 
 
 def _find(words: Sequence[str]) -> tuple[str, list[str]]:
     """Return the path of the command that `words` begin with, and the rest.
 
-    Raises UsageError if there is none.
+    Raises CommandError if there is none.
     """
     first, *rest = words
     if first not in TOP and first not in GROUPS:
@@ -78,14 +78,9 @@ def _find(words: Sequence[str]) -> tuple[str, list[str]]:
         return first, rest
     path = f"{first} {rest[0]}"
     if path not in ALIASES and rest[0] not in GROUPS[first]:
-        raise UsageError(f"linkspan: unknown command: linkspan {path}")
+        hint = f"Usage:  linkspan {first}\n\nRun 'linkspan {first} --help' for more information"
+        raise CommandError(f"linkspan: unknown command: linkspan {path}\n\n{hint}")
     return path, rest[1:]
-
-
-def _load(path: str) -> Command:
-    from linkspan.cli.help import load
-
-    return load(path)
 
 
 def _help(words: Sequence[str]) -> int:
@@ -95,7 +90,7 @@ def _help(words: Sequence[str]) -> int:
         print(texts.top_help())
         return 0
     path, _ = _find(words)
-    print(texts.group_help(path) if path in GROUPS else texts.command_help(texts.load(path)))
+    print(texts.group_help(path) if path in GROUPS else texts.command_help(load(path)))
     return 0
 
 
@@ -138,10 +133,11 @@ def _check_count(command: Command, count: int) -> None:
         wanted = f"requires at least {command.least} argument{'s' * (command.least != 1)}"
     else:
         wanted = f"requires at most {command.most} argument{'s' * (command.most != 1)}"
-    raise CommandError(_usage(command, f"linkspan: 'linkspan {command.path}' {wanted}"))
+    message = f"linkspan: 'linkspan {command.path}' {wanted}"
+    raise CommandError(_usage(command, message, "See" if "at least" in wanted else "Run"))
 
 
-def _usage(command: Command, message: str) -> str:
+def _usage(command: Command, message: str, verb: str = "Run") -> str:
     from linkspan.cli.help import usage_line
 
-    return f"{message}\n\n{usage_line(command)}\n\nRun 'linkspan {command.path} --help' for more information"
+    return f"{message}\n\n{usage_line(command)}\n\n{verb} 'linkspan {command.path} --help' for more information"

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from linkspan.errors import InvalidInput
 from linkspan.images.document import Document
@@ -12,11 +12,8 @@ from linkspan.images.layers import LayerBlob
 from linkspan.model.image import Image, ImageConfig, Layer
 from linkspan.model.publish import Port
 
-CONFIGURATION_LIMIT = 8 << 20
-"""Bytes; the largest known are a few hundred KB."""
-
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def image_of(configuration: bytes, layers: Sequence[LayerBlob]) -> Image:
@@ -78,7 +75,7 @@ def nanoseconds(text: str) -> int:
 def timestamp(moment: int) -> str:
     """Return nanoseconds since the epoch as an RFC 3339 time."""
     seconds, fraction = divmod(moment, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
 
 
 def _inherited(config: Document) -> ImageConfig:
@@ -89,7 +86,7 @@ def _inherited(config: Document) -> ImageConfig:
         cmd=config.texts("Cmd"),
         working_dir=config.text("WorkingDir"),
         labels=config.pairs("Labels"),
-        exposed=tuple(sorted(Port.parse(key) for key in config.keys("ExposedPorts"))),  # noqa: SIM118  no dictionary
+        exposed=tuple(sorted(Port.parse(key) for key in config.keys("ExposedPorts"))),
         stop_signal=config.text("StopSignal"),
         volumes=tuple(sorted(config.keys("Volumes"))),
     )

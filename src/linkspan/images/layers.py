@@ -6,7 +6,7 @@ import hashlib
 import lzma
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,7 @@ from linkspan.errors import InvalidInput, Unsupported
 CHUNK = 1 << 20
 GZIP_MAGIC = b"\x1f\x8b"
 
-_OPENERS: dict[bytes, Callable[[Path], IO[bytes]]] = {
-    GZIP_MAGIC: lambda path: cast(IO[bytes], gzip.open(path)),
-    b"BZh": lambda path: cast(IO[bytes], bz2.open(path)),
-    b"\xfd7zXZ\0": lambda path: cast(IO[bytes], lzma.open(path)),
-}
+_OPENERS = {GZIP_MAGIC: gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ\0": lzma.LZMAFile}
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
@@ -72,7 +68,7 @@ def open_tar(path: Path) -> IO[bytes]:
     if magic.startswith(_ZSTD_MAGIC):
         raise Unsupported("archives and layers compressed with zstd are not supported: use gzip")
     opener = next((opener for prefix, opener in _OPENERS.items() if magic.startswith(prefix)), None)
-    return opener(path) if opener else path.open("rb")
+    return cast(IO[bytes], opener(path)) if opener else path.open("rb")
 
 
 def chunks(path: Path) -> Iterator[bytes]:

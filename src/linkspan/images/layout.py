@@ -5,7 +5,7 @@
     roots/HEX/rootfs          the unpacked image of that id
     tmp/                      work in progress, swept at start
 
-A blob comes before the index names it and goes after the index has forgotten it, so what a crash leaves is only waste, and `open` sweeps it.
+A blob comes before the index names it and goes after the index has forgotten it: what a crash leaves is only waste, and `open` sweeps it.
 Configurations are kept byte for byte, Docker's too, under an OCI manifest of ours: so an image has the id that it has in Docker.
 The sizes that only reading a layer tells are annotations of the layers in that manifest.
 """
@@ -19,12 +19,14 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from linkspan.errors import EngineError, InvalidInput, NotFound
+from linkspan.images.archive import SavedImage
 from linkspan.images.configuration import image_of
 from linkspan.images.document import Document
+from linkspan.images.index import Index, StoredImage
 from linkspan.images.layers import LayerBlob
 from linkspan.model.image import Image
 
@@ -44,62 +46,11 @@ _TAR_SIZE = "linkspan.tar-size"
 _CONTENT_SIZE = "linkspan.content-size"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredImage:
-    """An image and the files that hold it."""
-
-    image: Image
-    manifest: str
-    """Digest."""
-    manifest_size: int
-    layers: tuple[LayerBlob, ...]
-
-    @property
-    def blobs(self) -> set[str]:
-        """Digests of all its files."""
-        return {self.manifest, self.image.id, *(layer.digest for layer in self.layers)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Index:
-    """Every image by its id. Never changed, only replaced."""
-
-    images: Mapping[str, StoredImage] = field(default_factory=dict)
-    built_in: str = ""
-    """Id of the built-in image, once it was made, also after its removal."""
-
-    def with_image(self, stored: StoredImage) -> "Index":
-        return replace(self, images={**self.images, stored.image.id: stored})
-
-    def without(self, image_id: str) -> "Index":
-        return replace(self, images={key: stored for key, stored in self.images.items() if key != image_id})
-
-    def named(self, image_id: str, *, tags: Iterable[str] = (), digests: Iterable[str] = ()) -> "Index":
-        """With these names given to the image, and taken from those that had them. Raises NotFound if the image is gone."""
-        if image_id not in self.images:
-            raise NotFound(f"No such image: {image_id}")
-        return self._renamed(image_id, set(tags), set(digests))
-
-    def unnamed(self, names: Iterable[str]) -> "Index":
-        """With these tags and digests taken from whichever image has them."""
-        return self._renamed("", set(names), set(names))
-
-    def _renamed(self, owner: str, tags: set[str], digests: set[str]) -> "Index":
-        images = {}
-        for key, stored in self.images.items():
-            kept = set(stored.image.tags) - tags
-            proven = set(stored.image.digests) - digests
-            if key == owner:
-                kept |= tags
-                proven |= digests
-            images[key] = replace(stored, image=replace(stored.image, tags=tuple(sorted(kept)), digests=tuple(sorted(proven))))
-        return replace(self, images=images)
-
-
 class Layout:
     """The folder of all images. Methods block; they may be called from any thread, and each does all or nothing."""
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self.path = root / "oci"
         self.temporary = root / "tmp"
         self.roots = root / "roots"
@@ -110,6 +61,7 @@ class Layout:
     def open(self) -> None:
         """Make or read the folder and sweep what a crash left; raises EngineError if the index is damaged."""
         with self._lock:
+            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)  # images hold set-user-ID programs, which are not for the host's users
             shutil.rmtree(self.temporary, ignore_errors=True)
             for folder in (self._blobs, self.roots, self.temporary):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -127,10 +79,6 @@ class Layout:
     def root(self, image_id: str) -> Path:
         """Where the unpacked image is, or would be."""
         return self.roots / image_id.removeprefix("sha256:") / "rootfs"
-
-    def known_layer(self, digest: str) -> LayerBlob | None:
-        """The layer with this digest, if an image has it."""
-        return next((layer for stored in self.index.images.values() for layer in stored.layers if layer.digest == digest), None)
 
     def add(self, configuration: bytes, files: Sequence[tuple[Path, LayerBlob]]) -> Image:
         """Take an image in, without names; the files of its layers are linked, not copied. Returns the one that is there if it is known.
@@ -152,14 +100,38 @@ class Layout:
             self._commit(self.index.with_image(stored))
         return image
 
-    def change(self, edit: Callable[[Index], Index]) -> Index:
-        """Replace the index by what `edit` makes of it, and delete the blobs that no image needs any more. Returns the index before."""
+    def link_known(self, digests: Iterable[str], folder: Path) -> None:
+        """Make `folder`, with those of the blobs that are here: linked, so that they stay even if their images go."""
+        folder.mkdir()
+        for digest in digests:
+            with contextlib.suppress(FileNotFoundError):
+                (folder / self.blob(digest).name).hardlink_to(self.blob(digest))
+
+    def hold(self, images: Mapping[str, tuple[StoredImage, set[str]]], folder: Path) -> Sequence[SavedImage]:
+        """Link the images' files into `folder`, to be read to the end whatever becomes of the images; with each, its tags to save.
+
+        Raises NotFound if an image is gone.
+        """
+        saved = []
+        with self._lock:
+            for image_id, (stored, tags) in images.items():
+                if image_id not in self.index.images:
+                    raise NotFound(f"No such image: {image_id}")
+                files = {digest: folder / self.blob(digest).name for digest in stored.blobs}
+                for digest, path in files.items():
+                    if not path.exists():
+                        path.hardlink_to(self.blob(digest))
+                layers = [(files[layer.digest], layer) for layer in stored.layers]
+                saved.append(SavedImage(configuration=files[image_id], layers=layers, tags=sorted(tags)))
+        return saved
+
+    def change(self, edit: Callable[[Index], Index]) -> None:
+        """Replace the index by what `edit` makes of it, and delete the blobs that no image needs any more."""
         with self._lock:
             before = self.index
             self._commit(edit(before))
             if len(self.index.images) < len(before.images):
                 self._collect_garbage()
-        return before
 
     def adopt_root(self, image_id: str, folder: Path) -> None:
         """Make `folder`, which holds a finished `rootfs`, the image's root. Raises NotFound if the image went in the meantime."""
@@ -170,9 +142,10 @@ class Layout:
             _flush(self.roots)
 
     def discard_root(self, image_id: str) -> None:
-        """Delete the unpacked image, if there is one; it vanishes at once, by rename."""
-        with tempfile.TemporaryDirectory(dir=self.temporary) as grave, contextlib.suppress(FileNotFoundError):
-            self.root(image_id).parent.rename(Path(grave) / "root")
+        """Delete the unpacked root of an image that is gone, if there is one; it vanishes at once, by rename."""
+        with tempfile.TemporaryDirectory(dir=self.temporary) as grave, contextlib.suppress(FileNotFoundError), self._lock:
+            if image_id not in self.index.images:
+                self.root(image_id).parent.rename(Path(grave) / "root")
 
     def unpacked(self) -> list[str]:
         """Ids of the images that have an unpacked root."""

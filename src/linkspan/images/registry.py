@@ -8,32 +8,29 @@ import ipaddress
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from linkspan.errors import CommandFailed, EngineError, InvalidInput, MissingTool, NotFound
+from linkspan.errors import CommandFailed, EngineError, MissingTool, NotFound
+from linkspan.images import skopeo
 from linkspan.images.manifest import Manifest, Platform, RemoteLayer, instance_digest, parse_manifest
-from linkspan.kernel import process
 from linkspan.model.reference import DEFAULT_DOMAIN, Reference
 
 POLL_INTERVAL = 0.1
 """Seconds between two looks at how far a download is."""
 
-_LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
-_MESSAGE = re.compile(r'level=(?:fatal|error) msg=("(?:[^"\\]|\\.)*")')
 _REASON = re.compile(r'(?:Get|Head) "http.*', re.DOTALL)
 _DENIED = ("denied", "unauthorized", "authentication required", "invalid username/password", "name unknown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryAuth:
-    """Who asks: what Docker's X-Registry-Auth header holds."""
+    """Who asks, out of Docker's X-Registry-Auth header. An identity token stands in for the password."""
 
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
-    registry_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,26 +64,29 @@ class Registries:
     async def look_up(self, reference: Reference, platform: Platform, auth: RegistryAuth | None) -> RemoteImage:
         """Ask what the name means for this platform. Raises NotFound, or EngineError with the registry's reason, in Docker's words."""
         with self._access("", reference, auth) as access, _translated(reference):
-            raw = await self._inspect(access, reference.full)
+            raw = await skopeo.inspect(f"docker://{reference.full}", *access)
             digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
             instance = instance_digest(raw, platform)
             source = f"{reference.name}@{instance or digest}"
-            manifest = parse_manifest(await self._inspect(access, source) if instance else raw)
-            configuration = await self._inspect(access, source, "--config")
+            manifest = parse_manifest(await skopeo.inspect(f"docker://{source}", *access) if instance else raw)
+            configuration = await skopeo.inspect(f"docker://{source}", "--config", *access)
         if f"sha256:{hashlib.sha256(configuration).hexdigest()}" != manifest.configuration:
             raise EngineError(f"{reference}: the registry sent another configuration than the manifest names")
         return RemoteImage(digest=digest, source=source, manifest=manifest, configuration=configuration)
 
-    async def download(self, image: RemoteImage, reference: Reference, auth: RegistryAuth | None, folder: Path) -> AsyncIterator[Progress]:
+    async def download(
+        self, image: RemoteImage, reference: Reference, auth: RegistryAuth | None, folder: Path
+    ) -> AsyncGenerator[Progress, None]:
         """Fetch the layers that `folder`/sha256 lacks, named by their digests; tells of every layer. Raises as `look_up` does."""
         layout = folder / "layout"
         layout.mkdir()
         with self._access("src-", reference, auth) as access, _translated(reference):
             copying = asyncio.create_task(
-                process.run(
-                    *("skopeo", f"--tmpdir={self._temporary}", "--insecure-policy", "copy", "--quiet", *access),
-                    *(f"--dest-shared-blob-dir={folder}", "--dest-oci-accept-uncompressed-layers"),
-                    *(f"docker://{image.source}", f"oci:{layout}:image"),
+                skopeo.copy(
+                    f"docker://{image.source}",
+                    f"oci:{layout}:image",
+                    *(*access, f"--dest-shared-blob-dir={folder}", "--dest-oci-accept-uncompressed-layers"),
+                    temporary=self._temporary,
                 )
             )
             # No TaskGroup: it must not be open while an asynchronous generator yields, because its body could end in another task.
@@ -107,17 +107,11 @@ class Registries:
         digest_file = self._temporary / f"digest-{os.urandom(8).hex()}"
         try:
             with self._access("dest-", reference, auth) as access, _translated(reference, "push"):
-                await process.run(
-                    *("skopeo", f"--tmpdir={self._temporary}", "--insecure-policy", "copy", "--quiet", "--format=v2s2", *access),
-                    *(f"--digestfile={digest_file}", source, f"docker://{reference.full}"),
-                )
+                options = (*access, "--format=v2s2", f"--digestfile={digest_file}")
+                await skopeo.copy(source, f"docker://{reference.full}", *options, temporary=self._temporary)
             return digest_file.read_text().strip()
         finally:
             digest_file.unlink(missing_ok=True)
-
-    async def _inspect(self, access: Sequence[str], name: str, *options: str) -> bytes:
-        done = await process.run("skopeo", "inspect", "--raw", *options, *access, f"docker://{name}")
-        return done.output.encode()
 
     @contextlib.contextmanager
     def _access(self, side: str, reference: Reference, auth: RegistryAuth | None) -> Iterator[Sequence[str]]:
@@ -125,9 +119,6 @@ class Registries:
         options = [f"--{side}tls-verify=false"] if is_insecure(reference.domain, self._insecure) else []
         if auth is None:
             yield [*options, f"--{side}no-creds"]
-            return
-        if auth.registry_token:
-            yield [*options, f"--{side}registry-token={auth.registry_token}"]
             return
         path = self._temporary / f"auth-{os.urandom(8).hex()}.json"
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -172,19 +163,16 @@ class _DownloadWatch:
                 self._pending.remove(layer)
                 yield Progress(id=layer.short_id, status="Download complete")
         for path in sorted(self._unfinished.glob("oci-put-blob*")):
-            layer = self._layer_of(path)
-            with contextlib.suppress(FileNotFoundError):
-                if layer is not None:
-                    yield Progress(id=layer.short_id, status="Downloading", current=min(path.stat().st_size, layer.size), total=layer.size)
+            with contextlib.suppress(FileNotFoundError, StopIteration):
+                size = path.stat().st_size
+                layer = self._layer_of(path)
+                yield Progress(id=layer.short_id, status="Downloading", current=min(size, layer.size), total=layer.size)
 
-    def _layer_of(self, path: Path) -> RemoteLayer | None:
-        taken = self._files.get(path)
-        if taken not in self._pending:
-            others = self._files.values()
-            taken = next((layer for layer in self._pending if layer not in others), None)
-            if taken is not None:
-                self._files[path] = taken
-        return taken
+    def _layer_of(self, path: Path) -> RemoteLayer:
+        if self._files.get(path) not in self._pending:
+            taken = self._files.values()
+            self._files[path] = next(layer for layer in self._pending if layer not in taken)
+        return self._files[path]
 
 
 def _networks(texts: Sequence[str]) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
@@ -206,12 +194,10 @@ def _translated(reference: Reference, action: str = "pull") -> Iterator[None]:
     except MissingTool:
         raise
     except CommandFailed as error:
-        raise _refusal(error.output or str(error), reference, action) from error
+        raise _refusal(skopeo.reason(error), reference, action) from error
 
 
-def _refusal(output: str, reference: Reference, action: str) -> EngineError:
-    messages = _MESSAGE.findall(output)
-    said = json.loads(messages[-1]) if messages else output.strip()
+def _refusal(said: str, reference: Reference, action: str) -> EngineError:
     if "manifest unknown" in said:
         return NotFound(f"manifest for {reference} not found: manifest unknown: manifest unknown")
     if any(word in said for word in _DENIED):
@@ -223,9 +209,3 @@ def _refusal(output: str, reference: Reference, action: str) -> EngineError:
         return EngineError(f"cannot {action} {reference}: no space left on device")
     reason = _REASON.search(said)
     return EngineError(reason[0] if reason else f"cannot {action} {reference}: {said}")
-
-
-def refuse_colon(root: Path) -> None:
-    """Raise InvalidInput for a folder that skopeo and umoci could not name: they end a path at a colon."""
-    if ":" in str(root):
-        raise InvalidInput(f"the data root must not contain a colon: {root}")

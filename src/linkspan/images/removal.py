@@ -1,6 +1,7 @@
 """What `docker rmi` does to an image and its names: moby's rules and words (daemon/images/image_delete.go)."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from linkspan.errors import Conflict
@@ -44,6 +45,12 @@ def decide(image: Image, asked: str, users: Sequence[ImageUser], *, force: bool)
     return Removal(untagged=untagged, deleted=True)
 
 
+def vanished_layers(image: Image, remaining: Iterable[Image]) -> list[str]:
+    """ChainIDs of the image's layers that no remaining image has, the topmost first: what Docker lists as deleted."""
+    kept = {chain for other in remaining for chain in _chain_ids(other)}
+    return [chain for chain in reversed(_chain_ids(image)) if chain not in kept]
+
+
 def is_id_prefix(image_id: str, text: str) -> bool:
     """Whether the text is the beginning of the id, with or without `sha256:`."""
     return bool(text) and (image_id.startswith(text) or image_id.removeprefix("sha256:").startswith(text))
@@ -76,6 +83,14 @@ def _one_repository(image: Image) -> bool:
 
 def _repository(name: str) -> str:
     return Reference.parse(name).short_name
+
+
+def _chain_ids(image: Image) -> list[str]:
+    """The OCI image-spec's ChainID of each layer: it names the layer together with all those below."""
+    chain: list[str] = []
+    for diff_id in image.layers:
+        chain.append(f"sha256:{hashlib.sha256(f'{chain[-1]} {diff_id}'.encode()).hexdigest()}" if chain else diff_id)
+    return chain
 
 
 def _conflict(image: Image, force: str, reason: str) -> Conflict:

@@ -17,7 +17,8 @@ def container_name(text: str) -> str:
     """Return the name without Docker's leading slash; raises InvalidInput in Docker's words."""
     name = text.removeprefix("/")
     if not _NAME.fullmatch(name) or len(name) > NAME_LIMIT:
-        shown = name if len(name) <= NAME_LIMIT else f"{name[:32]}… ({len(name)} characters, at most {NAME_LIMIT})"
+        shown = name if name.isprintable() else repr(name)[1:-1]
+        shown = shown if len(name) <= NAME_LIMIT else f"{shown[:32]}… ({len(name)} characters, at most {NAME_LIMIT})"
         raise InvalidInput(f"Invalid container name ({shown}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
     return name
 

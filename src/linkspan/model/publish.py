@@ -8,7 +8,7 @@ from linkspan.errors import InvalidInput
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 
-_PORT_KEY = re.compile(r"(\d{1,5})(?:/([A-Za-z]+))?")
+_PORT_KEY = re.compile(r"([0-9]{1,5})(?:/([A-Za-z]+))?")
 
 
 @dataclass(frozen=True, slots=True, order=True)

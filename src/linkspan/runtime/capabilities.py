@@ -44,7 +44,7 @@ def granted(security: Security, available: Collection[str]) -> tuple[str, ...]:
     elif _ALL in drop:
         wanted = add
     else:
-        wanted = (DEFAULT - drop) | add
+        wanted = add | (DEFAULT - drop)
     return tuple(name for name in CAPABILITIES if name in wanted and name in available)
 
 

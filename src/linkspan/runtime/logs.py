@@ -26,9 +26,7 @@ class LogRecord:
     """Nanoseconds since the epoch."""
 
 
-async def read(
-    path: Path, *, follow: asyncio.Event | None, tail: int | None, since: int, until: int
-) -> AsyncIterator[LogRecord]:
+async def read(path: Path, *, follow: asyncio.Event | None, tail: int | None, since: int, until: int) -> AsyncIterator[LogRecord]:
     """Yield the records of a log between two times (0: no bound), of the last `tail` lines if that is not None.
 
     With `follow`, wait for more until that event is set, then yield the rest. A damaged line is left out; a log that does not exist is
@@ -123,45 +121,37 @@ class _Splitter:
 
 
 def _seek_to_tail(file: BinaryIO, count: int) -> None:
-    """Move to the start of the last `count` lines that the container wrote; the parts of a line count as one."""
-    end = file.seek(0, os.SEEK_END)
-    start = end
-    ends_seen = 0
+    """Move to the start of the last `count` lines that the container wrote; the parts of a line count as one with its end."""
+    end = start = file.seek(0, os.SEEK_END)
+    seen = 0
     for offset, line in _lines_backwards(file, end):
-        # A line of the container begins after the end of the one before; a last line without an end counts too.
-        ends_line = _is_end(line)
-        if ends_line or offset + len(line) + 1 >= end:
-            ends_seen += 1
-            if ends_seen > count:
+        if start == end or _is_end(line):
+            seen += 1
+            if seen > count:
                 break
         start = offset
     file.seek(start)
 
 
 def _is_end(line: bytes) -> bool:
-    return line[:80].split(b" ", 3)[2:3] == [b"F"]
+    return line.split(b" ", 3)[2:3] == [b"F"]
 
 
 def _lines_backwards(file: BinaryIO, end: int) -> Iterator[tuple[int, bytes]]:
-    """Yield (offset, whole line without newline) from the last to the first."""
+    """Yield (offset, line without newline) from the last line to the first, reading no more of the file than is asked for."""
     position, rest = end, b""
-    first = True
     while position > 0:
         size = min(_CHUNK, position)
         position -= size
         file.seek(position)
         block = file.read(size) + rest
-        head, *lines = block.split(b"\n")
-        if first and lines:
-            lines = lines[:-1] if lines[-1] == b"" else lines
-            first = False
+        first, newline, others = block.partition(b"\n")
         offset = position + len(block)
-        offset = position + len(head) + 1
-        offsets = []
-        for line in lines:
-            offsets.append(offset)
-            offset += len(line) + 1
-        yield from zip(reversed(offsets), reversed(lines), strict=True)
-        rest = head + b"\n" if lines or rest.endswith(b"\n") else head
-        if position == 0:
-            yield 0, head
+        for line in reversed(others.split(b"\n")):
+            offset -= len(line)
+            if line:
+                yield offset, line
+            offset -= 1
+        rest = first + newline
+    if rest:
+        yield 0, rest.removesuffix(b"\n")

@@ -1,10 +1,9 @@
-"""Which OCI runtime runs the containers, and which versions of others' programs are at work."""
+"""Which OCI runtime runs the containers, and which init their processes may have."""
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from linkspan.errors import CommandFailed, InvalidInput, MissingTool
+from linkspan.errors import InvalidInput, MissingTool
 from linkspan.kernel import process
 from linkspan.runtime.host import leftover_controllers
 
@@ -45,22 +44,6 @@ def find_init() -> Path:
         except MissingTool:
             continue
     return process.find("tini-static")
-
-
-async def versions(choice: Choice) -> dict[str, str]:
-    """Return the versions of the runtime and of conmon by name; empty text for one that does not tell."""
-    programs = {choice.name: choice.program, "conmon": process.find("conmon")}
-    texts = await asyncio.gather(*(_version(program) for program in programs.values()))
-    return dict(zip(programs, texts, strict=True))
-
-
-async def _version(program: Path) -> str:
-    try:
-        finished = await process.run(program, "--version")
-    except CommandFailed:
-        return ""
-    first = finished.output.partition("\n")[0]
-    return first.rpartition(" version ")[2].strip()
 
 
 def _forced(wanted: str) -> Choice:

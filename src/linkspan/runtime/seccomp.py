@@ -38,7 +38,9 @@ def parse_profile(text: str) -> Json:
     if "defaultAction" not in profile:
         raise InvalidInput("decoding seccomp profile failed: defaultAction is missing")
     if profile.get("architectures") and profile.get("archMap"):
-        raise InvalidInput("both 'architectures' and 'archMap' are specified in the seccomp profile, use either 'architectures' or 'archMap'")
+        raise InvalidInput(
+            "both 'architectures' and 'archMap' are specified in the seccomp profile, use either 'architectures' or 'archMap'"
+        )
     return profile
 
 

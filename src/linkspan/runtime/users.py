@@ -46,12 +46,10 @@ def resolve_user(rootfs: Path, user: str, group_add: Sequence[str] = ()) -> User
     name, _, group = user.partition(":")
     groups = tuple(_groups(rootfs))
     account = _account(rootfs, name)
-    if group:
-        gid, others = _group_id(groups, group), ()
-    else:
-        gid, others = account.gid, tuple(entry.gid for entry in groups if account.name and account.name in entry.members)
+    gid = _group_id(groups, group) if group else account.gid
+    member_of = () if group or not account.name else (entry.gid for entry in groups if account.name in entry.members)
     added = (_group_id(groups, extra) for extra in group_add)
-    return User(uid=account.uid, gid=gid, groups=tuple(dict.fromkeys((gid, *others, *added))))
+    return User(uid=account.uid, gid=gid, groups=tuple(dict.fromkeys((gid, *member_of, *added))))
 
 
 def _account(rootfs: Path, name: str) -> _Account:
@@ -84,16 +82,16 @@ def _number(text: str) -> int | None:
 
 def _accounts(rootfs: Path) -> Iterator[_Account]:
     for line in _lines(rootfs, "etc/passwd"):
-        match line.split(":"):
-            case [name, _, uid, gid, *_] if uid.isdecimal() and gid.isdecimal():
-                yield _Account(name, int(uid), int(gid))
+        name, _, uid, gid, *_ = [*line.split(":"), "", "", ""]
+        if uid.isdecimal() and gid.isdecimal():
+            yield _Account(name, int(uid), int(gid))
 
 
 def _groups(rootfs: Path) -> Iterator[_Group]:
     for line in _lines(rootfs, "etc/group"):
-        match line.split(":"):
-            case [name, _, gid, members, *_] if gid.isdecimal():
-                yield _Group(name, int(gid), tuple(members.split(",")))
+        name, _, gid, members, *_ = [*line.split(":"), "", "", ""]
+        if gid.isdecimal():
+            yield _Group(name, int(gid), tuple(members.split(",")))
 
 
 def _lines(rootfs: Path, path: str) -> list[str]:

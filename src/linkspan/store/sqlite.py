@@ -78,8 +78,10 @@ class SqliteStore:
             self._tables: tuple[_Table[Any], ...] = (self._networks, self._containers, self._sandboxes, self._endpoints)
             self._addresses: dict[str, dict[IPv4Address, int | None]] = {}
             self._load_addresses()
-        except sqlite3.DatabaseError as error:
-            raise EngineError(f"cannot read the store {path}: {error}; move it away to start afresh, or restore a copy") from error
+        except BaseException:
+            if self._guard:
+                self._guard.close()
+            raise
 
     def close(self) -> None:
         """Close the file; the store cannot be used afterwards."""
@@ -240,15 +242,21 @@ def _exclusive(path: Path) -> IO[bytes]:
 
 def _open(path: Path | str) -> sqlite3.Connection:
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = NORMAL")
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
+    try:
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise EngineError(
+                f"the store {path} was written by a newer linkspan (format {version}, this one knows {VERSION}): "
+                "install that version again, or use another --data-root"
+            )
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        if version == 0:
+            database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    except sqlite3.DatabaseError as error:
         database.close()
-        raise EngineError(
-            f"the store {path} was written by a newer linkspan (format {version}, this one knows {VERSION}): "
-            "install that version again, or use another --data-root"
-        )
-    if version == 0:
-        database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        raise EngineError(f"cannot read the store {path}: {error}; move it away to start afresh, or restore a copy") from error
+    except BaseException:
+        database.close()
+        raise
     return database

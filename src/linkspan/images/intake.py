@@ -1,0 +1,143 @@
+"""How an image comes in: received, examined, recorded, unpacked, named; a step that fails leaves nothing of those before it."""
+
+import asyncio
+import contextlib
+import functools
+import shutil
+import tempfile
+import weakref
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from linkspan.errors import CommandFailed, EngineError, InvalidInput, KernelError, MissingTool
+from linkspan.images import layers, skopeo
+from linkspan.images.archive import ArchivedImage
+from linkspan.images.index import Index
+from linkspan.images.layers import LayerBlob
+from linkspan.images.layout import Layout
+from linkspan.images.manifest import parse_manifest
+from linkspan.kernel import process
+from linkspan.model.image import Image
+
+T = TypeVar("T")
+
+
+class Intake:
+    """Everything that adds to a layout."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._busy: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    async def rootfs(self, image_id: str) -> Path:
+        """Return the folder with the unpacked image, never to be written to; unpacks it if nobody did. Raises NotFound, EngineError."""
+        root = self._layout.root(image_id)
+        async with self.alone(image_id):
+            if not root.exists():
+                await self._unpack(self._layout.index.find(image_id).image)
+        return root
+
+    async def unarchive(self, archived: ArchivedImage, folder: Path) -> Image:
+        """Take in one image of an archive, with its names; `folder` is for skopeo to make. Raises InvalidInput if it is damaged."""
+        try:
+            await skopeo.copy(archived.source, f"dir:{folder}", temporary=self._layout.temporary)
+        except MissingTool:
+            raise
+        except CommandFailed as error:
+            raise _refusal("the archive is damaged", error, InvalidInput) from error
+        manifest = parse_manifest(await blocking((folder / "manifest.json").read_bytes))
+        configuration = await blocking((folder / _file_name(manifest.configuration)).read_bytes)
+        files = await self.examined(folder, [layer.digest for layer in manifest.layers])
+        return await self.admit(configuration, files, tags=archived.tags)
+
+    async def examined(self, folder: Path, digests: Sequence[str]) -> Sequence[tuple[Path, LayerBlob]]:
+        """The layers' files in `folder`, named by digest, with what reading them tells."""
+        facts: dict[str, LayerBlob] = {}
+        for digest in dict.fromkeys(digests):
+            known = self._layout.index.known_layer(digest)
+            facts[digest] = known or await blocking(layers.examine, folder / _file_name(digest), digest)
+        return [(folder / _file_name(digest), facts[digest]) for digest in digests]
+
+    async def admit(
+        self, configuration: bytes, files: Sequence[tuple[Path, LayerBlob]], *, tags: Sequence[str] = (), digests: Sequence[str] = ()
+    ) -> Image:
+        """Take an image in, unpack it, name it: all of it or none of it."""
+        known = set(self._layout.index.images)
+        image = await blocking(self._layout.add, configuration, files)
+        try:
+            await self.rootfs(image.id)
+            await self.edit(lambda index: index.named(image.id, tags=tags, digests=digests))
+        except BaseException:
+            if image.id not in known:
+                await self.edit(lambda index: index.without(image.id))
+                await blocking(self._layout.discard_root, image.id)
+            raise
+        return image
+
+    async def edit(self, edit: Callable[[Index], Index]) -> None:
+        """Replace the index by what `edit` makes of it."""
+        await blocking(self._layout.change, edit)
+
+    async def spool(self, stream: AsyncIterator[bytes], folder: Path) -> Path:
+        """Write a stream, which may be compressed, to a plain file. Raises InvalidInput if its compression is damaged."""
+        received, plain = folder / "received", folder / "archive.tar"
+        received.touch()
+        async for piece in stream:
+            await blocking(_append, received, piece)
+        await blocking(layers.expand, received, plain)
+        return plain
+
+    @contextlib.asynccontextmanager
+    async def folder(self) -> AsyncIterator[Path]:
+        """A folder for work in progress, on the file system of the images."""
+        folder = Path(await blocking(functools.partial(tempfile.mkdtemp, dir=self._layout.temporary)))
+        try:
+            yield folder
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    @contextlib.asynccontextmanager
+    async def alone(self, key: str) -> AsyncIterator[None]:
+        """Nobody else works on `key` meanwhile."""
+        lock = self._busy.setdefault(key, asyncio.Lock())
+        async with lock:
+            yield
+
+    async def _unpack(self, image: Image) -> None:
+        number = _file_name(image.id)
+        async with self.folder() as folder:
+            bundle = folder / "bundle"
+            await blocking(bundle.mkdir)
+            try:
+                await process.run("umoci", "raw", "unpack", "--image", f"{self._layout.path}:{number}", str(bundle / "rootfs"))
+                await process.run(
+                    "sync", "--file-system", str(bundle)
+                )  # a power failure would leave empty files in a root that looks whole
+            except MissingTool:
+                raise
+            except CommandFailed as error:
+                raise _refusal(f"cannot unpack image {number[:12]}", error, EngineError) from error
+            await blocking(self._layout.adopt_root, image.id, bundle)
+
+
+async def blocking(job: Callable[..., T], *args: object) -> T:
+    """Do `job` in a thread; raises KernelError for what the file system refuses, such as a full disk."""
+    try:
+        return await asyncio.to_thread(job, *args)
+    except OSError as error:
+        raise KernelError("the image store", error.errno or 0, error.filename or "") from error
+
+
+def _file_name(digest: str) -> str:
+    return digest.removeprefix("sha256:")
+
+
+def _append(path: Path, piece: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(piece)
+
+
+def _refusal(what: str, error: CommandFailed, kind: type[EngineError]) -> EngineError:
+    said = skopeo.reason(error)
+    return EngineError(f"{what}: no space left on device") if "no space left on device" in said else kind(f"{what}: {said}")

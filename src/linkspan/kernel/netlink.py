@@ -1,0 +1,126 @@
+"""Requests to the kernel about links, addresses and routes (rtnetlink).
+
+pyroute2 writes and reads the messages; the socket is ours. pyroute2's own IPRoute opens one more socket and one event loop for
+every thread that uses it, in the namespace of *that* thread. Here a socket belongs to the namespace that it was opened in,
+whichever thread uses it.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Self
+
+from pyroute2.netlink import (
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_DUMP_INTR,
+    NLM_F_MULTI,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    nlmsg,
+)
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.rtnl.marshal import MarshalRtnl
+
+from linkspan.errors import EngineError, KernelError
+
+_SOL_NETLINK = 270
+_NETLINK_EXT_ACK = 11
+_NETLINK_GET_STRICT_CHK = 12
+_LARGEST_ANSWER = 1 << 16
+"""The kernel fills a dump's datagrams with up to 32 KiB."""
+
+
+class _Interrupted(Exception):
+    """Something changed while the kernel was telling: objects may be missing or told twice."""
+
+
+class RouteSocket:
+    """A netlink socket of the namespace that it was opened in. Any thread may use it, one at a time."""
+
+    def __init__(self) -> None:
+        self._marshal = MarshalRtnl()
+        self._sequence = 0
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
+        # So that a dump answers only what its request names: the addresses of one link, and not those of a thousand.
+        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
+        self._socket.bind((0, 0))
+
+    def change(self, kind: int, message: nlmsg, flags: int = 0) -> None:
+        """Send a request that changes something and wait until it is done; raises NetlinkError if it is refused."""
+        for _ in self._ask(kind, message, flags | NLM_F_ACK):
+            pass
+
+    def get(self, kind: int, message: nlmsg) -> nlmsg:
+        """Return the one object that `message` names; raises NetlinkError, with ENODEV if there is none."""
+        return next(self._ask(kind, message))
+
+    def dump(self, kind: int, message: nlmsg) -> list[nlmsg]:
+        """Return all objects that match `message`; raises NetlinkError."""
+        while True:
+            with contextlib.suppress(_Interrupted):
+                return list(self._ask(kind, message, NLM_F_DUMP))
+
+    def close(self) -> None:
+        """Close the socket; may be called twice."""
+        self._socket.close()
+
+    def _ask(self, kind: int, message: nlmsg, flags: int = 0) -> Iterator[nlmsg]:
+        self._sequence += 1
+        message["header"] = {"type": kind, "flags": flags | NLM_F_REQUEST, "sequence_number": self._sequence, "pid": 0}
+        message.reset()
+        message.encode()
+        self._socket.send(message.data)
+        while True:
+            for answer in self._marshal.parse(self._socket.recv(_LARGEST_ANSWER)):
+                header = answer["header"]
+                if header["sequence_number"] != self._sequence:
+                    continue  # the rest of an answer that an earlier caller did not read to its end
+                if header["error"] is not None:
+                    raise header["error"]
+                if header["flags"] & NLM_F_DUMP_INTR:
+                    raise _Interrupted
+                if header["type"] in (NLMSG_ERROR, NLMSG_DONE):
+                    return
+                yield answer
+                if not header["flags"] & NLM_F_MULTI:
+                    return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+_thread = threading.local()
+
+
+def host() -> RouteSocket:
+    """Return the calling thread's socket, opened on first use in the namespace the thread is in then; it ends with the thread."""
+    if not hasattr(_thread, "socket"):
+        _thread.socket = RouteSocket()
+    opened: RouteSocket = _thread.socket
+    return opened
+
+
+@contextlib.contextmanager
+def translated(action: str, known: Mapping[int, EngineError | None] = MappingProxyType({})) -> Iterator[None]:
+    """Turn a refusal into KernelError with the kernel's own words, or into what `known` has for its errno; None is success."""
+    try:
+        yield
+    except (NetlinkError, OSError) as error:
+        code, words = (error.code, error.args[1]) if isinstance(error, NetlinkError) else (error.errno or errno.EIO, "")
+        if code not in known:
+            raise KernelError(action, code, "" if words == os.strerror(code) else words) from error
+        if (ours := known[code]) is not None:
+            raise ours from error

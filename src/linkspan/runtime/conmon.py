@@ -1,0 +1,209 @@
+"""One call of conmon: its files, its command line, and what it reports.
+
+conmon forks into the background and outlives the engine. The container's pid, or why there is none, comes through a pipe
+(`_OCI_SYNCPIPE`) as a line of JSON; the runtime's own sentence is in its log.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from linkspan.errors import CommandFailed, EngineError, InvalidInput
+from linkspan.kernel import process
+from linkspan.runtime.oci import Choice
+
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+"""Nothing of the engine's own: LISTEN_FDS or NOTIFY_SOCKET would change what the runtime does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """Where the files of one monitor are: `bundle` for as long as it runs, `kept` for what is read when it is gone."""
+
+    bundle: Path
+    kept: Path
+
+    @property
+    def config(self) -> Path:
+        return self.bundle / "config.json"
+
+    @property
+    def process_pid(self) -> Path:
+        return self.bundle / "pid"
+
+    @property
+    def monitor_pid(self) -> Path:
+        return self.bundle / "monitor.pid"
+
+    @property
+    def runtime_log(self) -> Path:
+        return self.bundle / "runtime.log"
+
+    @property
+    def control(self) -> Path:
+        """The fifo that conmon takes terminal sizes from."""
+        return self.bundle / "ctl"
+
+    @property
+    def exit_code(self) -> Path:
+        return self.kept / "exit"
+
+    @property
+    def out_of_memory(self) -> Path:
+        return self.kept / "oom"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A process in a container, and its monitor."""
+
+    pid: int
+    monitor_pid: int
+    monitor_start: int
+    """Start time of the monitor, as kernel.process.start_time tells it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conmon:
+    """How to call conmon for the containers of one engine; `root` is where the OCI runtime keeps its state."""
+
+    program: Path
+    choice: Choice
+    root: Path
+
+    async def run(
+        self, folder: Folder, *options: str | Path, pass_fds: Sequence[int] = (), attach: Callable[[], Awaitable[None]] | None = None
+    ) -> Running:
+        """Start a process under a monitor of its own and return when the process exists.
+
+        `attach` is called when the monitor's socket is there and the process is not yet (for an exec).
+        Raises CommandFailed with the runtime's sentence, InvalidInput if that says that the command cannot be run.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            sync = await stack.enter_async_context(_messages())
+            attaching = await stack.enter_async_context(_attaching()) if attach else None
+            environment = {**_ENVIRONMENT, "_OCI_SYNCPIPE": str(sync.write_end), **(attaching.environment if attaching else {})}
+            descriptors = (sync.write_end, *(attaching.descriptors if attaching else ()), *pass_fds)
+            monitor = await process.start(
+                # conmon drops a mark into its working directory when memory runs out.
+                *("/usr/bin/env", f"--chdir={folder.bundle}", *self._command(folder), *options),
+                env=environment,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=descriptors,
+            )
+            sync.close_write_end()
+            if attach and attaching:
+                await attaching.between(attach)
+            report = await sync.reader.readline()
+            _, errors = await monitor.communicate()
+        return self._running(folder, report, errors.decode(errors="replace"))
+
+    def _command(self, folder: Folder) -> list[str | Path]:
+        runtime = [f"--root={self.root}", f"--log={folder.runtime_log}", "--log-format=json"]
+        return [
+            *(self.program, "--api-version", "1", "--runtime", self.choice.program, "--bundle", folder.bundle),
+            *("--full-attach", "--persist-dir", folder.kept, "--no-sync-log", "--log-level", "error"),
+            *("--container-pidfile", folder.process_pid, "--conmon-pidfile", folder.monitor_pid),
+            *(f"--runtime-arg={argument}" for argument in runtime),
+        ]
+
+    def _running(self, folder: Folder, report: bytes, errors: str) -> Running:
+        try:
+            message = json.loads(report.decode(errors="replace"))
+            pid = int(message["data"])
+        except (ValueError, KeyError, TypeError):
+            message, pid = {}, -1
+        if pid <= 0:
+            said = str(message.get("message", "")) or errors
+            raise CommandFailed(_last_error(folder.runtime_log) or said.strip() or "the monitor ended without a word", status=1)
+        monitor_pid = int(folder.monitor_pid.read_text())
+        return Running(pid=pid, monitor_pid=monitor_pid, monitor_start=process.start_time(monitor_pid))
+
+
+def refused(prefix: str, error: CommandFailed) -> EngineError:
+    """Return the runtime's refusal as Docker words and classes it: InvalidInput if the command or a mount is at fault."""
+    text = f"{prefix}: {error}: unknown"
+    said = str(error).lower()
+    if "not a directory" in said:
+        hint = "Are you trying to mount a directory onto a file (or vice-versa)?"
+        return InvalidInput(f"{text}: {hint} Check if the specified host path exists and is the expected type")
+    if any(words in said for words in ("executable file not found", "no such file or directory", "permission denied", "is a directory")):
+        return InvalidInput(text)
+    return CommandFailed(text, status=error.status, output=str(error))
+
+
+def _last_error(log: Path) -> str:
+    """The last error that the runtime logged, empty for none."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError, AttributeError):
+            entry = json.loads(line)
+            if entry.get("level") in ("error", "fatal"):
+                return str(entry.get("msg", "")).strip()
+    return ""
+
+
+class _Messages:
+    """A pipe that conmon writes lines of JSON to."""
+
+    def __init__(self, reader: asyncio.StreamReader, write_end: int) -> None:
+        self.reader = reader
+        self.write_end = write_end
+        self._open = True
+
+    def close_write_end(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self.write_end)
+
+
+@contextlib.asynccontextmanager
+async def _messages() -> AsyncIterator[_Messages]:
+    read_end, write_end = os.pipe()
+    messages = _Messages(asyncio.StreamReader(), write_end)
+    with contextlib.closing(open(read_end, "rb", buffering=0)) as pipe:  # noqa: ASYNC230, PTH123  a descriptor, never blocking
+        try:
+            transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(messages.reader), pipe)
+            try:
+                yield messages
+            finally:
+                transport.close()
+        finally:
+            messages.close_write_end()
+
+
+class _Attaching:
+    """The two pipes by which conmon says that its socket is there, and is told that somebody has connected."""
+
+    def __init__(self, ready: _Messages, start_read_end: int, start_write_end: int) -> None:
+        self._ready = ready
+        self._start_read_end = start_read_end
+        self._start_write_end = start_write_end
+        self.environment = {"_OCI_ATTACHPIPE": str(ready.write_end), "_OCI_STARTPIPE": str(start_read_end)}
+        self.descriptors = (ready.write_end, start_read_end)
+
+    async def between(self, attach: Callable[[], Awaitable[None]]) -> None:
+        """Let conmon begin, call `attach` when it can be attached to, and let the process start."""
+        self._ready.close_write_end()
+        os.write(self._start_write_end, b"\n")
+        if await self._ready.reader.readline():
+            await attach()
+            os.write(self._start_write_end, b"\n")
+
+
+@contextlib.asynccontextmanager
+async def _attaching() -> AsyncIterator[_Attaching]:
+    async with _messages() as ready:
+        read_end, write_end = os.pipe()
+        try:
+            yield _Attaching(ready, read_end, write_end)
+        finally:
+            os.close(read_end)
+            os.close(write_end)

@@ -1,0 +1,249 @@
+"""Containers as processes: started and ended by an OCI runtime, each watched by a conmon that outlives the engine."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import shutil
+import weakref
+from collections import defaultdict
+from pathlib import Path
+
+from linkspan.errors import CommandFailed, Conflict
+from linkspan.kernel import process
+from linkspan.model.container import Container, Exec, Process
+from linkspan.runtime import attach as attachments
+from linkspan.runtime import devices
+from linkspan.runtime.attach import Attachment
+from linkspan.runtime.conmon import Conmon, Folder, Running, refused
+from linkspan.runtime.exec import Execution, Starter, exec_folder
+from linkspan.runtime.host import inspect_host
+from linkspan.runtime.oci import Choice
+from linkspan.runtime.spec import Launch, render
+from linkspan.runtime.users import User
+
+logger = logging.getLogger(__name__)
+
+KILLED = 137
+"""Exit code of what SIGKILL ended (128 + 9)."""
+
+_GONE = ("not running", "does not exist", "already finished", "no such process", "cannot signal a stopped")
+"""How runc and crun say that there is nothing left to signal."""
+_PATIENCE = 5.0
+"""Seconds that a monitor gets to end after its container, before it is killed."""
+_LARGEST_SIZE = 1000
+"""Of a terminal, in characters: conmon ignores more."""
+
+
+class Runtime:
+    """Starts, watches and ends the processes of containers. All state is in files, so the next engine goes on with them."""
+
+    def __init__(self, choice: Choice, exec_root: Path, containers: Path) -> None:
+        self._choice = choice
+        self._host = inspect_host()
+        self._root = exec_root / "runtime"
+        self._monitors = exec_root / "monitor"
+        self._containers = containers
+        self._conmon = Conmon(program=process.find("conmon"), choice=choice, root=self._root)
+        self._starter = Starter(conmon=self._conmon, host=self._host)
+        self._attachments: defaultdict[str, weakref.WeakSet[Attachment]] = defaultdict(weakref.WeakSet)
+
+    async def create(self, launch: Launch) -> Running:
+        """Make the container's process, which waits for `start`. All of it, or none of it.
+
+        Raises InvalidInput for what is asked wrongly and CommandFailed for the rest, in Docker's words.
+        """
+        container = launch.container
+        folder = self._folder(container.id)
+        config = render(launch, self._host, devices.gather(container.spec.resources.devices, privileged=container.spec.security.privileged))
+        await self.delete(container.id)  # a crash may have left something
+        try:
+            self._prepare(folder, config)
+            return await self._conmon.run(
+                folder,
+                *("--cid", container.id, "--cuuid", container.id, "--name", container.name),
+                *("--log-path", f"k8s-file:{self._containers / container.id / 'container.log'}"),
+                *_stream_options(container.spec.process),
+                pass_fds=launch.reserved,
+            )
+        except BaseException as error:
+            await self.delete(container.id)
+            if isinstance(error, CommandFailed):
+                prefix = "failed to create task for container: failed to create shim task: OCI runtime create failed"
+                raise refused(prefix, error) from error
+            raise
+
+    async def start(self, container_id: str) -> None:
+        """Let the created process go. Raises CommandFailed, InvalidInput."""
+        try:
+            await self._call("start", container_id)
+        except CommandFailed as error:
+            raise refused("failed to start task for container: OCI runtime start failed", error) from error
+
+    async def kill(self, container_id: str, number: int, *, everyone: bool = False) -> None:
+        """Send a signal to the container's first process, or to all of them. If it is gone, that is no error."""
+        try:
+            await self._call("kill", *(["--all"] if everyone else []), container_id, str(number))
+        except CommandFailed as error:
+            if not any(words in str(error) for words in _GONE):
+                raise
+
+    async def pause(self, container_id: str) -> None:
+        """Freeze all processes of the container."""
+        await self._call("pause", container_id)
+
+    async def unpause(self, container_id: str) -> None:
+        """Let the container's processes go on."""
+        await self._call("resume", container_id)
+
+    async def delete(self, container_id: str) -> None:
+        """End what still runs of the container and remove what lasts no longer than its run. Idempotent."""
+        folder = self._folder(container_id)
+        if not folder.bundle.exists() and not (self._root / container_id).exists():
+            return
+        await self._call("delete", "--force", container_id)
+        self._unbind(container_id)
+        await self._end_monitor(folder)
+        self._attachments.pop(container_id, None)
+        await asyncio.to_thread(shutil.rmtree, folder.bundle, ignore_errors=True)
+
+    async def wait(self, container_id: str, monitor_pid: int, monitor_start: int) -> int:
+        """Return the container's exit code when it has ended and its output is complete.
+
+        If its monitor was killed, nobody can know how the container goes on: it is ended, with the code of SIGKILL.
+        """
+        folder = self._folder(container_id)
+        draining = asyncio.create_task(self._drain_at_end(container_id, folder))
+        try:
+            await process.wait_gone(monitor_pid, monitor_start)
+        finally:
+            draining.cancel()
+            await asyncio.gather(draining, return_exceptions=True)
+        code = _exit_code(folder)
+        if code is None:
+            logger.warning("the monitor of container %s ended before it: the container is killed", container_id)
+            await self.delete(container_id)
+        return KILLED if code is None else code
+
+    def out_of_memory(self, container_id: str) -> bool:
+        """Whether the kernel killed a process of the container's last run because its memory limit was reached."""
+        return self._folder(container_id).out_of_memory.exists()
+
+    async def attach(self, container_id: str, *, stdin: bool = True) -> Attachment:
+        """Connect to a created or running container; `stdin` says whether there will be input."""
+        attachment = await attachments.connect(self._folder(container_id).bundle, stdin=stdin)
+        self._attachments[container_id].add(attachment)
+        return attachment
+
+    async def resize(self, container_id: str, height: int, width: int) -> None:
+        """Set the size of the container's terminal, in characters. Raises Conflict if it does not run."""
+        _resize(self._folder(container_id), height, width)
+
+    async def pids(self, container_id: str) -> list[int]:
+        """Return the processes of the container, as the host numbers them."""
+        listed = await self._call("ps", "--format", "json", container_id)
+        return [int(pid) for pid in json.loads(listed) or ()]
+
+    async def exec(self, container: Container, made: Exec, *, user: User, attach: bool) -> Execution:
+        """Run a command in a running container; `attach` connects to it before it starts, so that nothing is lost.
+
+        Raises InvalidInput, CommandFailed in Docker's words.
+        """
+        try:
+            execution = await self._starter.start(self._folder(container.id), made, user, attach=attach)
+        except BaseException:
+            await self._forget_exec(container.id, made.id)
+            raise
+        if execution.attachment:
+            self._attachments[container.id].add(execution.attachment)
+        return execution
+
+    async def wait_exec(self, execution: Execution) -> int:
+        """Return the exit code of a command when it has ended, and remove its files."""
+        await process.wait_gone(execution.monitor_pid, execution.monitor_start)
+        code = _exit_code(exec_folder(self._folder(execution.container), execution.id))
+        await self._forget_exec(execution.container, execution.id)
+        return KILLED if code is None else code
+
+    async def resize_exec(self, container_id: str, exec_id: str, height: int, width: int) -> None:
+        """Set the size of a command's terminal, in characters. Raises Conflict if it does not run."""
+        _resize(exec_folder(self._folder(container_id), exec_id), height, width)
+
+    def watches(self, monitor_pid: int, monitor_start: int) -> bool:
+        """Whether this monitor is still there."""
+        return process.is_alive(monitor_pid, monitor_start)
+
+    def ids(self) -> frozenset[str]:
+        """Return every container that left something here: for the sweep after a crash."""
+        return frozenset(entry.name for folder in (self._monitors, self._root) if folder.exists() for entry in folder.iterdir())
+
+    def _folder(self, container_id: str) -> Folder:
+        return Folder(bundle=self._monitors / container_id, kept=self._containers / container_id / "exit")
+
+    async def _call(self, *args: str) -> str:
+        finished = await process.run(self._choice.program, f"--root={self._root}", *args)
+        return finished.output
+
+    @staticmethod
+    def _prepare(folder: Folder, config: dict[str, object]) -> None:
+        folder.bundle.mkdir(parents=True, mode=0o700)
+        folder.kept.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in (folder.exit_code, folder.out_of_memory):
+            left.unlink(missing_ok=True)
+        folder.config.write_text(json.dumps(config))
+
+    def _unbind(self, container_id: str) -> None:
+        for attachment in tuple(self._attachments.get(container_id, ())):
+            attachment.unbound()
+
+    async def _drain_at_end(self, container_id: str, folder: Folder) -> None:
+        """When the process is gone, take its last output off the monitor, however slow the clients are: it ends after that."""
+        if pid := _number(folder.process_pid):
+            await process.wait_gone(pid, process.start_time(pid))
+            self._unbind(container_id)
+
+    async def _end_monitor(self, folder: Folder) -> None:
+        pid = _number(folder.monitor_pid)
+        start = process.start_time(pid) if pid else 0
+        if not pid or not start:
+            return
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await process.wait_gone(pid, start)
+        except TimeoutError:
+            process.kill(pid, start, 9)
+            await process.wait_gone(pid, start)
+
+    async def _forget_exec(self, container_id: str, exec_id: str) -> None:
+        folder = exec_folder(self._folder(container_id), exec_id)
+        await asyncio.to_thread(shutil.rmtree, folder.bundle, ignore_errors=True)
+
+
+def _stream_options(asked: Process) -> list[str]:
+    if asked.tty:
+        return ["--terminal"]
+    if not asked.open_stdin:
+        return []
+    return ["--stdin"] if asked.stdin_once else ["--stdin", "--leave-stdin-open"]
+
+
+def _number(path: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        return int(path.read_text())
+    return None
+
+
+def _exit_code(folder: Folder) -> int | None:
+    return _number(folder.exit_code)
+
+
+def _resize(folder: Folder, height: int, width: int) -> None:
+    try:
+        fifo = os.open(folder.control, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise Conflict("cannot resize a stopped container") from error
+    try:
+        os.write(fifo, f"1 {min(height, _LARGEST_SIZE)} {min(width, _LARGEST_SIZE)}\n".encode())
+    finally:
+        os.close(fifo)

@@ -1,0 +1,92 @@
+"""The engine may go at any time: containers and their traffic go on, and the next engine takes them over."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.engines import Engine
+from tests.hosts import HOST_ADDRESS, Host, until
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.mark.parametrize("end", [Engine.stop, Engine.kill])
+def test_containers_outlive_the_engine(new_engine: Callable[..., Engine], outside: Host, end: Callable[[Engine], object]) -> None:
+    engine = new_engine()
+    engine.serve("web", "-p", "8080:80")
+    engine.docker("run", "-d", "--name", "talker", "busybox", "sh", "-c", "i=0; while :; do echo $i; i=$((i+1)); sleep 0.05; done")
+    before = engine.inspect("web")
+    end(engine)
+    assert b"web" in outside.ask_http(HOST_ADDRESS, 8080)
+    engine.start()
+    after = engine.inspect("web")
+    assert after["State"] == before["State"]
+    assert after["NetworkSettings"]["Networks"] == before["NetworkSettings"]["Networks"]
+    assert b"web" in outside.ask_http(HOST_ADDRESS, 8080)
+    assert engine.docker("port", "web") == "80/tcp -> 0.0.0.0:8080"
+    assert engine.docker("exec", "web", "echo", "still here") == "still here"
+    lines = engine.docker("logs", "talker").splitlines()
+    assert lines == [str(number) for number in range(len(lines))]
+    until(lambda: len(engine.docker("logs", "talker").splitlines()) > len(lines))
+    engine.docker("stop", "-t", "0", "web")
+    assert engine.inspect("web")["State"]["ExitCode"] == 137
+    assert not outside.reaches(HOST_ADDRESS, 8080)
+
+
+def test_what_ended_meanwhile_has_its_exit_code_and_its_log(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine()
+    engine.docker("run", "-d", "--name", "c", "busybox", "sh", "-c", "echo started; read line; echo got $line; exit 42")
+    engine.docker("run", "-d", "--name", "w", "-p", "8080:80", "-i", "busybox", "sh", "-c", "read line; exit 7")
+    engine.docker("rm", "-f", "c")
+    engine.docker("run", "-d", "--name", "c", "busybox", "sh", "-c", "echo started; while [ ! -e /go ]; do sleep 0.02; done; echo done; exit 42")
+    pid = engine.inspect("c")["State"]["Pid"]
+    engine.kill()
+    engine.host.sh("touch", f"/proc/{pid}/root/go")
+    until(lambda: not engine.host.sh("ps", "-o", "pid=", "-p", str(pid), check=False).strip(), what="the container ends")
+    engine.start()
+    state = engine.inspect("c")["State"]
+    assert (state["Status"], state["ExitCode"]) == ("exited", 42)
+    assert engine.docker("logs", "c") == "started\ndone"
+    assert engine.inspect("w")["State"]["Running"]
+
+
+def test_restart_policies_hold_over_the_engines_end(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine()
+    for policy in ("always", "unless-stopped", "no"):
+        engine.docker("run", "-d", "--name", policy, "--restart", policy, "busybox", "sleep", "100")
+    engine.docker("run", "-d", "--name", "stopped", "--restart", "unless-stopped", "busybox", "sleep", "100")
+    engine.docker("stop", "-t", "0", "stopped")
+    pids = [engine.inspect(name)["State"]["Pid"] for name in ("always", "unless-stopped", "no")]
+    engine.kill()
+    engine.host.sh("kill", "-9", *map(str, pids))
+    engine.start()
+    until(lambda: set(engine.docker("ps", "--format", "{{.Names}}").split()) == {"always", "unless-stopped"})
+
+
+def test_live_restore_off_stops_containers_with_the_engine(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine("--live-restore=false")
+    engine.docker("run", "-d", "--name", "c", "busybox", "sleep", "100")
+    engine.docker("run", "-d", "--name", "again", "--restart", "always", "busybox", "sleep", "100")
+    pid = engine.inspect("c")["State"]["Pid"]
+    engine.flags += ("--shutdown-timeout", "0")
+    engine.restart()
+    engine.restart()
+    assert not engine.host.sh("ps", "-o", "pid=", "-p", str(pid), check=False).strip()
+    assert engine.docker("ps", "--format", "{{.Names}}") == "again"
+
+
+def test_an_engine_that_starts_on_a_used_root_is_refused(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine()
+    roots = ("--data-root", engine.folder / "data", "--exec-root", engine.folder / "run")
+    done = engine.try_linkspan("daemon", *roots)
+    assert done.status == 1
+    assert "another engine is using" in done.err
+    engine.docker("version")
+
+
+def test_sigterm_is_a_clean_stop(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine()
+    assert engine.stop() == 0
+    assert not engine.socket.exists()
+    assert not (engine.folder / "run" / "linkspan.pid").exists()
+    engine.start()

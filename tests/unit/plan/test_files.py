@@ -1,0 +1,54 @@
+"""The container's /etc/hosts and /etc/resolv.conf (semantics: Docker's sandbox files)."""
+
+import pytest
+
+from linkspan.plan.files import PUBLIC_SERVERS, Resolver, full_name, hosts_text
+
+HOST = """\
+# the host's
+nameserver 192.0.2.53 ; the office's
+nameserver 127.0.0.53
+nameserver fe80::1%eth0
+domain ignored.example
+search corp.example lab.example
+options ndots:2 edns0
+options timeout:1
+"""
+
+
+def test_a_resolv_conf_is_read_as_libc_reads_it() -> None:
+    assert Resolver.parse(HOST) == Resolver(
+        servers=("192.0.2.53", "127.0.0.53", "fe80::1%eth0"),
+        search=("corp.example", "lab.example"),
+        options=("ndots:2", "edns0", "timeout:1"),
+    )
+
+
+def test_a_container_gets_only_servers_that_it_can_reach() -> None:
+    assert Resolver.parse(HOST).reachable_from_container().servers == ("192.0.2.53",)
+    assert Resolver(servers=("127.0.0.1",)).reachable_from_container().servers == PUBLIC_SERVERS
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [((), ("corp.example", "lab.example")), (("x.example",), ("x.example",)), ((".",), ())],
+)
+def test_given_lists_replace_the_hosts(search: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    resolver = Resolver.parse(HOST).overridden(("198.51.100.1",), search, ("ndots:5",))
+    assert resolver == Resolver(servers=("198.51.100.1",), search=expected, options=("ndots:5",))
+
+
+def test_what_is_rendered_reads_back() -> None:
+    resolver = Resolver(servers=("192.0.2.1", "192.0.2.2"), search=("a.example",), options=("ndots:0",))
+    assert Resolver.parse(resolver.text()) == resolver
+
+
+def test_hosts_come_in_dockers_order() -> None:
+    assert hosts_text(extra=[("192.0.2.9", "db")], own=[("172.17.0.2", full_name("web", "corp.example"))]) == (
+        "127.0.0.1\tlocalhost\n192.0.2.9\tdb\n172.17.0.2\tweb.corp.example web\n"
+    )
+
+
+def test_ipv6_names_are_there_only_with_ipv6() -> None:
+    assert "::1\tlocalhost ip6-localhost ip6-loopback\n" in hosts_text(ipv6=True)
+    assert "::1" not in hosts_text()
