@@ -73,7 +73,9 @@ class Bench:
 
     async def log(self, launch: Launch, stream: int) -> bytes:
         path = self.folder / "containers" / launch.container.id / "container.log"
-        return b"".join([record.data async for record in logs.read(path, follow=None, tail=None, since=0, until=0) if record.stream == stream])
+        return b"".join(
+            [record.data async for record in logs.read(path, follow=None, tail=None, since=0, until=0) if record.stream == stream]
+        )
 
     async def exec(self, launch: Launch, *args: str, attach: bool = True, user: User = User(groups=(0,)), **fields: Any) -> Execution:
         privileged = fields.pop("privileged", False)
@@ -319,16 +321,17 @@ def test_the_processes_are_listed(on_bench: Scenario) -> None:
     ("command", "reason"),
     [
         ("nothing", 'exec: "nothing": executable file not found in $PATH: unknown'),
-        ("/etc/passwd", 'exec: "/etc/passwd": permission denied: unknown'),
-        ("/etc", "unknown"),
+        ("/etc/passwd", "permission denied: unknown"),
+        ("/etc", ": unknown"),
     ],
 )
 def test_what_cannot_be_run_is_said_in_dockers_words_and_leaves_nothing(on_bench: Scenario, command: str, reason: str) -> None:
     async def scenario(bench: Bench) -> None:
         with pytest.raises(InvalidInput) as refusal:
             await bench.runtime.create(bench.launch(command))
-        begin = "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: "
-        assert str(refusal.value).startswith(f"{begin}unable to start container process: ")
+        begin = "failed to create task for container: failed to create shim task: OCI runtime create failed: "
+        assert str(refusal.value).startswith(begin)
+        assert "unable to start container process: exec: " in str(refusal.value)
         assert str(refusal.value).endswith(reason)
         assert not bench.runtime.ids()
         assert _processes_of(bench.folder) == []
@@ -465,10 +468,8 @@ def test_an_exec_of_what_is_not_there_is_refused_in_dockers_words(on_bench: Scen
         await bench.start(launch)
         with pytest.raises(InvalidInput) as refusal:
             await bench.exec(launch, "nope", attach=attach, tty=tty)
-        assert str(refusal.value) == (
-            "OCI runtime exec failed: exec failed: unable to start container process: "
-            'exec: "nope": executable file not found in $PATH: unknown'
-        )
+        assert str(refusal.value).startswith("OCI runtime exec failed: ")
+        assert str(refusal.value).endswith('unable to start container process: exec: "nope": executable file not found in $PATH: unknown')
 
     on_bench(scenario)
 
@@ -478,7 +479,7 @@ def test_an_exec_runs_unseen_and_as_another_user(on_bench: Scenario) -> None:
         launch = bench.launch("busybox", "sleep", "1000")
         await bench.start(launch)
         user = resolve_user(launch.rootfs, "web")
-        script = "[ $(busybox id -u) = 33 ] && [ $(busybox id -G) = '34 50' ] || [ \"$(busybox id -G)\" = '34 50' ] && [ $HOME = /var/www ] && exit 5"
+        script = 'set -e; test $(busybox id -u) = 33; test "$(busybox id -G)" = "34 50"; test $HOME = /var/www; exit 5'
         execution = await bench.exec(launch, "sh", "-c", script, attach=False, user=user)
         assert execution.attachment is None
         assert await bench.runtime.wait_exec(execution) == 5

@@ -24,13 +24,11 @@ def create_body(given: Given, image: str, arguments: list[str]) -> Json:
         raise CommandError("conflicting options: cannot specify both --restart and --rm")
     bindings = _bindings(given)
     exposed = [port for spec in given.many("expose") for port in _exposed(spec)] + [binding.port for binding in bindings]
-    body = {
-        **_process(given, image, arguments),
-        "ExposedPorts": {port: {} for port in exposed},
+    return {
+        **_present({**_process(given, image, arguments), "ExposedPorts": {port: {} for port in exposed}}),
         "HostConfig": _present({**_host_config(given), "PortBindings": ports.bindings_by_port(bindings)}),
         "NetworkingConfig": {"EndpointsConfig": create_network.endpoints(given)},
     }
-    return {key: value for key, value in body.items() if key in ("HostConfig", "NetworkingConfig") or value not in (None, "", [], {}, False)}
 
 
 def _process(given: Given, image: str, arguments: list[str]) -> Json:
@@ -44,7 +42,7 @@ def _process(given: Given, image: str, arguments: list[str]) -> Json:
         "Cmd": arguments,
         "Domainname": given.text("domainname"),
         "Entrypoint": [given.text("entrypoint")] if given.has("entrypoint") else None,
-        "Env": _environment(given),
+        "Env": environment_entries(given),
         "Healthcheck": healthcheck,
         "Hostname": given.text("hostname"),
         "Image": image,
@@ -111,8 +109,8 @@ def _rights(given: Given) -> Json:
     security = [_security_option(option) for option in given.many("security-opt")]
     bare = "systempaths=unconfined" in security
     return {
-        "CapAdd": given.many("cap-add"),
-        "CapDrop": given.many("cap-drop"),
+        "CapAdd": [_capability(name) for name in given.many("cap-add")],
+        "CapDrop": [_capability(name) for name in given.many("cap-drop")],
         "CgroupnsMode": _mode(given, "cgroupns", "CGROUP", ("host", "private")),
         "GroupAdd": given.many("group-add"),
         "IpcMode": given.text("ipc"),
@@ -121,13 +119,17 @@ def _rights(given: Given) -> Json:
         "SecurityOpt": [option for option in security if option != "systempaths=unconfined"],
         "UTSMode": _mode(given, "uts", "UTS", ("host",)),
         "UsernsMode": _mode(given, "userns", "USER", ("host",)),
-        **({"MaskedPaths": (), "ReadonlyPaths": ()} if bare else {}),
+        "MaskedPaths": [] if bare else None,
+        "ReadonlyPaths": [] if bare else None,
     }
 
 
+_POINTERS = frozenset(("Init", "StopTimeout", "MaskedPaths", "ReadonlyPaths"))
+"""Fields whose zero value was asked for if it is there: None stands for absent."""
+
+
 def _present(values: Json) -> Json:
-    """Leave out zero values; an empty tuple is one that was asked for, and Init may be asked to be false."""
-    return {key: value for key, value in values.items() if key == "Init" and value is not None or value not in (None, "", 0, False, [], {})}
+    return {key: value for key, value in values.items() if (value is not None if key in _POINTERS else bool(value))}
 
 
 def _bindings(given: Given) -> list[ports.Binding]:
@@ -159,14 +161,24 @@ def _bind(volume: str) -> str:
 def _device(spec: str) -> Json:
     parts = spec.split(":")
     if len(parts) > 3:
-        raise CommandError(f"invalid device specification: {spec}")
+        raise CommandError(f"bad format for path: {spec}")
     host = parts[0]
     inside, mode = host, "rwm"
     if len(parts) == 3:
         inside, mode = parts[1:]
     elif len(parts) == 2:
         inside, mode = (host, parts[1]) if _is_device_mode(parts[1]) else (parts[1], "rwm")
+    if not _is_device_mode(mode):
+        raise CommandError(f"bad mode specified: {mode}")
+    if not inside.startswith("/"):
+        raise CommandError(f"{inside} is not an absolute path")
     return {"PathOnHost": host, "PathInContainer": inside, "CgroupPermissions": mode}
+
+
+def _capability(name: str) -> str:
+    """Return `CAP_NET_ADMIN` for `net_admin`."""
+    name = name.strip().upper()
+    return name if name == "ALL" or name.startswith("CAP_") else f"CAP_{name}"
 
 
 def _is_device_mode(text: str) -> bool:
@@ -194,7 +206,7 @@ def _mode(given: Given, flag: str, title: str, values: tuple[str, ...], *, joina
     return mode
 
 
-def _environment(given: Given) -> list[str]:
+def environment_entries(given: Given) -> list[str]:
     """Return `NAME=value` entries; a NAME alone takes the command's own value, and removes the image's if there is none."""
     entries = [*_lines_of(given.many("env-file"), "env"), *given.many("env")]
     return [entry if "=" in entry or not environment(entry) else f"{entry}={environment(entry)}" for entry in entries]

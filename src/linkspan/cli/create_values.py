@@ -77,15 +77,18 @@ def _sysctl(text: str) -> str:
 
 def _ulimit(text: str) -> dict[str, Any]:
     name, equals, limits = text.partition("=")
-    if not equals or not limits:
+    if not equals:
         raise ValueError(f"invalid ulimit argument: {text}")
     if name not in _ULIMITS:
         raise ValueError(f"invalid ulimit type: {name}")
+    if limits.count(":") > 1:
+        raise ValueError(f"too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`")
     soft_text, colon, hard_text = limits.partition(":")
     soft = _limit(soft_text)
     hard = _limit(hard_text) if colon else soft
     if hard != -1 and (soft == -1 or soft > hard):
-        raise ValueError(f"ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}")
+        shown = f"{soft} > {hard}" if soft != -1 else f"soft: -1 (unlimited), hard: {hard}"
+        raise ValueError(f"ulimit soft limit must be less than or equal to hard limit: {shown}")
     return {"Name": name, "Hard": hard, "Soft": soft}
 
 
@@ -136,7 +139,7 @@ def _network_field(options: dict[str, Any], key: str, value: str) -> None:
         try:
             options[key] = int(value)
         except ValueError as error:
-            raise ValueError(f'invalid gw-priority ({value}): strconv.ParseInt: parsing "{value}": invalid syntax') from error
+            raise ValueError(f"invalid gw-priority ({value}): invalid syntax") from error
     else:
         raise ValueError(f"invalid field key {key}")
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from linkspan.cli import reference, terminal
@@ -39,7 +40,7 @@ def _run(client: Client, given: Given) -> int:
         body = {name: value for name, value in body.items() if name not in ("AttachStdin", "AttachStdout", "AttachStderr", "StdinOnce")}
     else:
         check_terminal(stdin=body.get("AttachStdin", False), tty=body.get("Tty", False))
-    keys = terminal.parse_keys(given.text("detach-keys"))
+    keys = terminal.parse_keys("" if detach else given.text("detach-keys"))
     with _hinted("run"):
         identity = _create_container(client, given, body)
         if not detach:
@@ -66,7 +67,7 @@ def start_failure(message: str) -> int:
 
 
 @contextlib.contextmanager
-def _hinted(command: str) -> "contextlib._GeneratorContextManager[None]":
+def _hinted(command: str) -> Iterator[None]:
     """Word errors as docker does around `run` and `create`: its name before, a hint after, and a status of their own."""
     try:
         yield

@@ -50,15 +50,13 @@ class BridgeDriver:
         link.set_up(bridge)  # last: no packet passes before the rules are there
 
     def attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> None:
-        index = link.create_veth(
-            endpoint.host_interface, network.bridge, namespace, endpoint.interface, mac=endpoint.mac, mtu=network.mtu
-        )
+        index = link.create_veth(endpoint.host_interface, network.bridge, namespace, endpoint.interface, mac=endpoint.mac, mtu=network.mtu)
         undo.push(f"delete {endpoint.host_interface}", partial(link.delete, endpoint.host_interface))
 
         if not network.icc:
             link.isolate_port(index)
         sysctl.put_inside(namespace, {f"net/ipv6/conf/{endpoint.interface}/disable_ipv6": "1"})
-        address.configure_inside(namespace, endpoint.interface, endpoint.address, endpoint.gateway)
+        address.configure_inside(namespace, endpoint.interface, endpoint.ipv4, endpoint.gateway)
         link.set_up(endpoint.host_interface)
 
     def detach(self, network: Network, endpoint: Endpoint) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from linkspan.config import Config
 from linkspan.engine.execs import Execs
 from linkspan.engine.files import ContainerFiles
 from linkspan.engine.filters import check_keys, label_matches, passes
@@ -28,9 +29,7 @@ from linkspan.runtime.monitor import Runtime
 from linkspan.store.base import Store
 from linkspan.undo import Undo
 
-LINKS_WARNING = (
-    "Links on the default bridge network are deprecated and will be removed in a future release. Use a custom network instead."
-)
+LINKS_WARNING = "Links on the default bridge network are deprecated and will be removed in a future release. Use a custom network instead."
 FORWARDING_WARNING = "IPv4 forwarding is disabled. Networking will not work."
 HOST_LINKS = "conflicting options: host type networking can't be used with links. This would result in undefined behavior"
 PRUNE_FILTERS = ("until", "label", "label!")
@@ -39,7 +38,16 @@ PRUNE_FILTERS = ("until", "label", "label!")
 class Containers:
     """Everything about containers but their lives."""
 
-    def __init__(self, store: Store, kernel: KernelThread, runtime: Runtime, images: ImageStore, parts: tuple[ContainerFiles, Lifecycle, Execs]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        kernel: KernelThread,
+        runtime: Runtime,
+        images: ImageStore,
+        parts: tuple[ContainerFiles, Lifecycle, Execs],
+    ) -> None:
+        self._config = config
         self._store = store
         self._kernel = kernel
         self._runtime = runtime
@@ -51,9 +59,16 @@ class Containers:
         """Record a new container; nothing of it runs yet. Raises InvalidInput, NotFound for the image, Conflict for the name."""
         image = self._images.find(request.image)
         mode, links, warnings = self._references(request)
-        network = replace(request.network, mode=mode, links=links)
-        spec = merged_spec(replace(request, network=network), image)
+        completed = replace(
+            request,
+            network=replace(request.network, mode=mode, links=links),
+            init=self._config.init if request.init is None else request.init,
+            shm_size=request.shm_size or self._config.shm_size,
+        )
+        spec = merged_spec(completed, image)
+        self._runtime.validate(spec)
         _check_sources(spec)
+        await self._images.rootfs(image.id)  # unpacked now: the image may be removed before the start
         container = Container(
             id=os.urandom(32).hex(),
             name=self._name(request.name),
@@ -66,7 +81,12 @@ class Containers:
         return Created(id=container.id, warnings=(*request.warnings, *warnings))
 
     def list(
-        self, *, all: bool = False, limit: int = 0, filters: Mapping[str, Sequence[str]] | None = None, size: bool = False  # noqa: A002
+        self,
+        *,
+        all: bool = False,  # noqa: A002  Docker's own word
+        limit: int = 0,
+        filters: Mapping[str, Sequence[str]] | None = None,
+        size: bool = False,
     ) -> list[ContainerView]:
         """Return the containers that pass Docker's filters, the newest first; only those that run unless asked otherwise."""
         chosen = filters or {}
@@ -149,16 +169,16 @@ class Containers:
     def _name(self, wanted: str | None) -> str:
         return container_name(wanted) if wanted else new_name({container.name for container in self._store.containers()})
 
-    def _references(self, request: CreateRequest) -> tuple[NetworkMode, tuple[tuple[str, str], ...], list[str]]:
+    def _references(self, request: CreateRequest) -> tuple[NetworkMode, tuple[tuple[str, str], ...], tuple[str, ...]]:
         """Resolve the containers that the request names; returns the mode, the links and warnings."""
         mode = request.network.mode
         if mode.kind == "container":
             with contextlib.suppress(NotFound):  # the target may come later: the start checks
                 mode = replace(mode, target=self._lookup.container(mode.target).id)
         links = tuple(self._link(text) for text in request.links)
-        warnings = [LINKS_WARNING] if links else []
+        warnings = (LINKS_WARNING,) if links else ()
         if mode.kind in ("bridge", "network") and sysctl.get("net/ipv4/ip_forward") == "0":
-            warnings.append(FORWARDING_WARNING)
+            warnings = (*warnings, FORWARDING_WARNING)
         return mode, links, warnings
 
     def _link(self, text: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from linkspan.config import Config
@@ -84,10 +85,13 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engin
     sandboxes = Sandboxes(config, store, rules, drivers)
     files = ContainerFiles(config, store, sandboxes)
     events = Events()
-    images = ImageStore(config.data_root / "images", insecure_registries=config.insecure_registries)
+    images = ImageStore(
+        config.data_root / "images", insecure_registries=config.insecure_registries, events=partial(events.publish, "image")
+    )
+    facade = Images(images, store)
     runtime = Runtime(choice, config.exec_root, files.folder)
     streams = Streams(store, runtime, files.log)
-    launcher = Launcher(config, store, kernel, runtime, images, (sandboxes, files, streams, events))
+    launcher = Launcher(store, kernel, runtime, images, (sandboxes, files, streams, events))
     lifecycle = Lifecycle(config, store, kernel, runtime, launcher)
     networks = Networks(config, store, kernel, drivers)
     execs = Execs(store, runtime, files, events)
@@ -96,17 +100,18 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engin
     await kernel.run(lambda: rules.apply(sandboxes.ruleset()))
     await kernel.run(networks.open)
     await Reconciler(store, kernel, runtime, (sandboxes, files, lifecycle)).run()
+    await images.discard_unused_roots(facade.users)
     if store.setting("id") is None:
         store.put_setting("id", str(uuid.uuid4()))
     system = System(config=config, store=store, images=images, runtime=choice, versions=await tool_versions(choice))
     return Engine(
         config=config,
-        containers=Containers(store, kernel, runtime, images, (files, lifecycle, execs)),
+        containers=Containers(config, store, kernel, runtime, images, (files, lifecycle, execs)),
         lifecycle=lifecycle,
         streams=streams,
         execs=execs,
         networks=networks,
-        images=Images(images, store, events),
+        images=facade,
         events=events,
         system=system,
         _store=store,

@@ -51,9 +51,9 @@ class Events:
             for event in past:
                 if _matches(event, filters or {}) and not (until and event.time > until):
                     yield event
-            while (event := await _next(listener, until)) is not None:
-                if _matches(event, filters or {}):
-                    yield event
+            while (latest := await _next(listener, until)) is not None:
+                if _matches(latest, filters or {}):
+                    yield latest
         finally:
             self._listeners.discard(listener)
 

@@ -14,6 +14,7 @@ from linkspan.errors import Conflict, EngineError, InvalidInput, NotFound
 from linkspan.model.container import Container, Exec, Process, Status
 from linkspan.runtime import spec
 from linkspan.runtime.attach import Attachment
+from linkspan.runtime.exec import Execution
 from linkspan.runtime.monitor import Runtime
 from linkspan.store.base import Store
 

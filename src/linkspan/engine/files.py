@@ -1,9 +1,9 @@
 """A container's folder: its hosts, hostname and resolv.conf, its log, its layers.
 
-    DATA_ROOT/containers/ID/   hosts hostname resolv.conf   bind-mounted into the container
-                               container.log                written by its monitor
-                               rootfs/ upper/ work/         the overlay mount
-                               exit/                        the exit code, left by its monitor
+DATA_ROOT/containers/ID/   hosts hostname resolv.conf   bind-mounted into the container
+                           container.log                written by its monitor
+                           rootfs/ upper/ work/         the overlay mount
+                           exit/                        the exit code, left by its monitor
 """
 
 import os

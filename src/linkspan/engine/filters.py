@@ -1,16 +1,12 @@
 """Docker's filters of `ps` and of prunes: values of one key are alternatives, different keys must all fit."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from linkspan.engine.views import ContainerView
 from linkspan.errors import InvalidInput
 from linkspan.model.publish import Port
 
-KEYS = (
-    "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network", "publish", "since",
-    "status", "volume",
-)  # fmt: skip
 STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 
 
@@ -29,41 +25,9 @@ def label_matches(labels: Mapping[str, str], wanted: str) -> bool:
 
 def passes(view: ContainerView, filters: Mapping[str, Sequence[str]]) -> bool:
     """Whether a container passes every filter; raises InvalidInput for those that Docker refuses."""
-    check_keys(filters, KEYS)
+    check_keys(filters, tuple(_TESTS))
     every = ("label",)  # labels must all be there
-    return all(
-        (all if key in every else any)(_passes_one(view, key, wanted) for wanted in values) for key, values in filters.items() if values
-    )
-
-
-def _passes_one(view: ContainerView, key: str, wanted: str) -> bool:
-    container = view.container
-    match key:
-        case "id":
-            return container.id.startswith(wanted)
-        case "name":
-            return _found(wanted, container.name)
-        case "label":
-            return label_matches(container.spec.labels, wanted)
-        case "status":
-            return container.state.status == _status(wanted)
-        case "exited":
-            return container.state.status == "exited" and container.state.exit_code == _number(wanted)
-        case "ancestor":
-            return _descends(view, wanted)
-        case "network":
-            return view.network is not None and (view.network.name == wanted or view.network.id.startswith(wanted))
-        case "volume":
-            return any(wanted in (mount.source, mount.target) for mount in container.spec.mounts)
-        case "publish":
-            return any(publish.port in _ports(wanted) or publish.host_port == _ports(wanted)[0].number for publish in container.publishes)
-        case "expose":
-            return any(port in _ports(wanted) for port in container.spec.network.exposed)
-        case "health":
-            return wanted == "none"
-        case "is-task":
-            return wanted in ("false", "0")
-    return True  # since and before are bounds of the list
+    return all((all if key in every else any)(_TESTS[key](view, wanted) for wanted in values) for key, values in filters.items() if values)
 
 
 def _found(pattern: str, name: str) -> bool:
@@ -100,3 +64,35 @@ def _descends(view: ContainerView, wanted: str) -> bool:
     names = {spec.image_name, spec.image, spec.image.removeprefix("sha256:"), *(view.image.tags if view.image else ())}
     names |= {name.removesuffix(":latest") for name in names}
     return wanted in names or (len(wanted) >= 12 and spec.image.removeprefix("sha256:").startswith(wanted))
+
+
+def _published(view: ContainerView, wanted: str) -> bool:
+    ports = _ports(wanted)
+    return any(publish.port in ports or publish.host_port == ports[0].number for publish in view.container.publishes)
+
+
+def _networked(view: ContainerView, wanted: str) -> bool:
+    return view.network is not None and (view.network.name == wanted or view.network.id.startswith(wanted))
+
+
+def _true(_view: ContainerView, _wanted: str) -> bool:
+    return True
+
+
+_TESTS: Mapping[str, Callable[[ContainerView, str], bool]] = {
+    "ancestor": _descends,
+    "before": _true,  # a bound of the whole list, as `since` is
+    "exited": lambda view, wanted: view.container.state.status == "exited" and view.container.state.exit_code == _number(wanted),
+    "expose": lambda view, wanted: any(port in _ports(wanted) for port in view.container.spec.network.exposed),
+    "health": lambda _, wanted: wanted == "none",
+    "id": lambda view, wanted: view.container.id.startswith(wanted),
+    "is-task": lambda _, wanted: wanted in ("false", "0"),
+    "isolation": _true,
+    "label": lambda view, wanted: label_matches(view.container.spec.labels, wanted),
+    "name": lambda view, wanted: _found(wanted, view.container.name),
+    "network": _networked,
+    "publish": _published,
+    "since": _true,
+    "status": lambda view, wanted: view.container.state.status == _status(wanted),
+    "volume": lambda view, wanted: any(wanted in (mount.source, mount.target) for mount in view.container.spec.mounts),
+}

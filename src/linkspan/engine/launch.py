@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from linkspan.config import Config
 from linkspan.engine.events import Events
 from linkspan.engine.files import ContainerFiles
 from linkspan.engine.sandboxes import Place, Sandboxes
@@ -27,6 +26,7 @@ from linkspan.kernel.thread import KernelThread
 from linkspan.model.container import Container, State, Status
 from linkspan.runtime import spec
 from linkspan.runtime.monitor import Runtime
+from linkspan.runtime.oci import find_init
 from linkspan.runtime.spec import Launch
 from linkspan.store.base import Store
 from linkspan.undo import Undo
@@ -47,14 +47,12 @@ class Launcher:
 
     def __init__(
         self,
-        config: Config,
         store: Store,
         kernel: KernelThread,
         runtime: Runtime,
         images: ImageStore,
         parts: tuple[Sandboxes, ContainerFiles, Streams, Events],
     ) -> None:
-        self._config = config
         self._store = store
         self._kernel = kernel
         self._runtime = runtime
@@ -107,6 +105,7 @@ class Launcher:
                 hostname=self.files.hostname(container),
                 files=prepared.files,
                 user=prepared.user,
+                init_binary=find_init() if container.spec.init else None,
                 reserved=tuple(place.reservation.sockets),
             )
         )

@@ -7,7 +7,7 @@ ends when the process runs or is gone: the clean-up of an ended container follow
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Coroutine
 from dataclasses import replace
 
 from linkspan.config import Config
@@ -17,13 +17,12 @@ from linkspan.engine.lookup import Lookup
 from linkspan.engine.requests import WaitResult
 from linkspan.engine.streams import Streams
 from linkspan.engine.waiters import Waiters
-from linkspan.errors import Conflict, EngineError, InvalidInput, NotModified
+from linkspan.errors import Conflict, EngineError, NotModified
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.container import Container, State, Status
 from linkspan.model.signals import signal_number
 from linkspan.runtime.monitor import Runtime
 from linkspan.store.base import Store
-from linkspan.undo import Undo
 
 logger = logging.getLogger(__name__)
 
@@ -203,9 +202,7 @@ class Lifecycle:
         container = self._store.container(container_id)
         if container is None or not container.state.running:
             return
-        state = replace(
-            container.state, status=Status.EXITED, pid=0, monitor_pid=0, exit_code=code, finished=time.time_ns(), error=""
-        )
+        state = replace(container.state, status=Status.EXITED, pid=0, monitor_pid=0, exit_code=code, finished=time.time_ns(), error="")
         state = replace(state, oom_killed=self._runtime.out_of_memory(container_id))
         again = self._wants_restart(container, state)
         if again:
@@ -240,7 +237,11 @@ class Lifecycle:
         if container.state.running:
             if not force:
                 paused = container.state.status is Status.PAUSED
-                advice = "container is paused and must be unpaused first" if paused else "container is running: stop the container before removing or force remove"
+                advice = (
+                    "container is paused and must be unpaused first"
+                    if paused
+                    else "container is running: stop the container before removing or force remove"
+                )
                 raise Conflict(f'cannot remove container "{ref}": {advice}')
             await self._stop_running(container, 0, "SIGKILL")
         async with self.lock(container.id):
@@ -287,8 +288,8 @@ class Lifecycle:
         self._store.put_container(changed)
         return changed
 
-    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]  # any coroutine
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         return task

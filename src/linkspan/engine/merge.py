@@ -9,7 +9,6 @@ from linkspan.model.container import Process, Spec
 from linkspan.model.image import Image, ImageConfig
 from linkspan.model.signals import signal_number
 
-DEFAULT_SHM_SIZE = 64 << 20
 DEFAULT_STOP_TIMEOUT = 10
 
 
@@ -46,7 +45,7 @@ def merged_spec(request: CreateRequest, image: Image) -> Spec:
         binds=request.binds,
         resources=request.resources,
         security=request.security,
-        shm_size=request.shm_size or DEFAULT_SHM_SIZE,
+        shm_size=request.shm_size,
         init=bool(request.init),
         auto_remove=request.auto_remove,
         stop_signal=stop_signal,

@@ -4,17 +4,17 @@ import ipaddress
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 from linkspan.config import Config
 from linkspan.drivers.base import Driver
+from linkspan.engine.filters import check_keys, label_matches
 from linkspan.engine.lookup import Lookup
 from linkspan.engine.views import NetworkView, Pruned
-from linkspan.errors import Conflict, Forbidden, InvalidInput, NotFound, Unsupported
-from linkspan.kernel import route
-from linkspan.kernel.link import is_foreign
+from linkspan.errors import Conflict, Forbidden, InvalidInput, Unsupported
+from linkspan.kernel import route, sysctl
+from linkspan.kernel.link import index, is_foreign
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.network import PREDEFINED, Network, Subnet
 from linkspan.plan.addresses import free_subnet
@@ -51,6 +51,8 @@ class Networks:
         self._keep("none", "null")
         if self._config.bridge == "none":
             return
+        if self._config.bridge and index(self._config.bridge) is None:
+            raise Forbidden(f"bridge device with non default name {self._config.bridge} must be created manually")
         known = self._stored("bridge")
         wanted = self._default_network(known)
         if known and known.subnets != wanted.subnets:
@@ -59,6 +61,8 @@ class Networks:
             driver = self._drivers[wanted.driver]
             driver.validate(wanted)
             driver.create(wanted, undo)
+            if self._config.ip_forward:
+                sysctl.put("net/ipv4/ip_forward", "1")  # the rules are there: nothing that they would drop passes
             self._store.put_network(wanted)
 
     async def list(self, filters: Mapping[str, Sequence[str]]) -> list[NetworkView]:
@@ -99,7 +103,7 @@ class Networks:
 
     async def prune(self, filters: Mapping[str, Sequence[str]]) -> Pruned:
         """Remove nothing: predefined networks are not pruned."""
-        _check_filters(filters, ("until", "label", "label!"))
+        check_keys(filters, ("until", "label", "label!"))
         return Pruned()
 
     def _refuse_attachment(self, ref: str, container_ref: str, host_text: str) -> None:
@@ -113,10 +117,10 @@ class Networks:
         if network.name == "host":
             raise InvalidInput(host_text)
         if "none" in (mode, network.name):
-            raise InvalidInput(
-                "container cannot be connected to multiple networks with one of the networks in private (none) mode"
-            )
-        raise Unsupported("containers cannot be connected to networks while they exist: this version of linkspan has no user-defined networks")
+            raise InvalidInput("container cannot be connected to multiple networks with one of the networks in private (none) mode")
+        raise Unsupported(
+            "containers cannot be connected to networks while they exist: this version of linkspan has no user-defined networks"
+        )
 
     def _view(self, network: Network) -> NetworkView:
         endpoints = {endpoint.sandbox: endpoint for endpoint in self._store.endpoints() if endpoint.attached}
@@ -181,7 +185,8 @@ class Networks:
             return  # only the range that is given out of has changed
         if any(endpoint.network == known.id and endpoint.attached for endpoint in self._store.endpoints()):
             raise Conflict(
-                f"the default network cannot move from {known.subnets[0].subnet} to {wanted.subnets[0].subnet} while containers are on it: stop them first"
+                f"the default network cannot move from {known.subnets[0].subnet} to {wanted.subnets[0].subnet} "
+                "while containers are on it: stop them first"
             )
         for endpoint in self._store.endpoints():
             if endpoint.network == known.id:
@@ -193,42 +198,29 @@ def _overlaps(subnet: ipaddress.IPv4Network, others: Sequence[ipaddress.IPv4Netw
     return any(subnet.overlaps(other) for other in others)
 
 
-_KEYS = ("name", "id", "driver", "scope", "type", "label", "dangling")
-
-
-def _check_filters(filters: Mapping[str, Sequence[str]], known: Sequence[str]) -> None:
-    for key in filters:
-        if key not in known:
-            raise InvalidInput(f"invalid filter '{key}'")
-
-
 def _passes(view: NetworkView, filters: Mapping[str, Sequence[str]]) -> bool:
-    _check_filters(filters, _KEYS)
-    return all(any(_passes_one(view, key, wanted) for wanted in values) for key, values in filters.items() if values)
+    check_keys(filters, tuple(_TESTS))
+    return all(any(_TESTS[key](view.network, wanted) for wanted in values) for key, values in filters.items() if values)
 
 
-def _passes_one(view: NetworkView, key: str, wanted: str) -> bool:
-    network = view.network
-    match key:
-        case "name":
-            return wanted in network.name
-        case "id":
-            return wanted in network.id
-        case "driver":
-            return network.driver == wanted
-        case "scope":
-            return wanted == "local"
-        case "type":
-            return _type_matches(wanted)
-        case "label":
-            name, given, value = wanted.partition("=")
-            return name in network.labels and (not given or network.labels[name] == value)
+def _dangling(wanted: str) -> bool:
     if wanted not in ("true", "1", "false", "0"):
-        raise InvalidInput("invalid value for filter 'dangling', must be \"true\" (or \"1\"), or \"false\" (or \"0\")")
-    return wanted in ("false", "0")
+        raise InvalidInput('invalid value for filter \'dangling\', must be "true" (or "1"), or "false" (or "0")')
+    return wanted in ("true", "1")
 
 
 def _type_matches(wanted: str) -> bool:
     if wanted not in ("builtin", "custom"):
         raise InvalidInput(f"invalid filter: 'type'='{wanted}'")
     return wanted == "builtin"
+
+
+_TESTS: Mapping[str, Callable[[Network, str], bool]] = {
+    "dangling": lambda _, wanted: not _dangling(wanted),
+    "driver": lambda network, wanted: network.driver == wanted,
+    "id": lambda network, wanted: wanted in network.id,
+    "label": lambda network, wanted: label_matches(network.labels, wanted),
+    "name": lambda network, wanted: wanted in network.name,
+    "scope": lambda _, wanted: wanted == "local",
+    "type": lambda _, wanted: _type_matches(wanted),
+}

@@ -69,9 +69,10 @@ class Sandboxes:
             case "none":
                 namespace = self._own_namespace(container, undo)
                 return Place(sandbox=container.id, namespace=namespace, network=self._network("none"), files_of=container.id)
-            case "bridge":
-                return self._join_bridge(container, self._network("bridge"), undo)
-        network = self._lookup.network(mode.target, prefix="failed to set up container networking: ")
+            case _:
+                return self._join_network(container, self._network(str(mode)), undo)
+
+    def _join_network(self, container: Container, network: Network, undo: Undo) -> Place:
         if network.driver != "bridge":
             raise InvalidInput(f"a network of driver {network.driver} cannot be named as a mode")
         return self._join_bridge(container, network, undo)
@@ -145,9 +146,7 @@ class Sandboxes:
                 f"cannot join network namespace of container: Container {target.id} is restarting, wait until the container is running"
             )
         if not target.state.running:
-            raise Conflict(
-                f"cannot join network namespace of a non running container: container /{target.name} is {target.state.status}"
-            )
+            raise Conflict(f"cannot join network namespace of a non running container: container /{target.name} is {target.state.status}")
         return target
 
     def _join_other(self, container: Container, target: Container) -> Place:
@@ -229,7 +228,8 @@ class Sandboxes:
         try:
             reservation = self._ports.allocate(container.spec.network, network.default_host_ip, holders, undo)
         except EngineError as error:
-            error.args = (f"failed to set up container networking: driver failed programming external connectivity on endpoint {container.name} ({endpoint.id}): {error}",)
+            where = f"driver failed programming external connectivity on endpoint {container.name} ({endpoint.id})"
+            error.args = (f"failed to set up container networking: {where}: {error}",)
             raise
         rules = firewall.publish_elements(reservation.publishes, endpoint.address.ip)
         rules += "".join(firewall.link_elements(link) for link in self._links(container, endpoint))

@@ -56,7 +56,7 @@ class Intake:
         facts: dict[str, LayerBlob] = {}
         for digest in dict.fromkeys(digests):
             known = self._layout.index.known_layer(digest)
-            facts[digest] = known or await blocking(layers.examine, folder / _file_name(digest), digest)
+            facts[digest] = known if known is not None else await blocking(layers.examine, folder / _file_name(digest), digest)
         return [(folder / _file_name(digest), facts[digest]) for digest in digests]
 
     async def admit(

@@ -39,7 +39,7 @@ def create_bridge(name: str, mtu: int | None = None) -> int:
     return require_index(name)
 
 
-def create_veth(host_name: str, bridge: str, namespace: Path, inside_name: str, mac: str, mtu: int | None = None) -> int:  # noqa: PLR0913
+def create_veth(host_name: str, bridge: str, namespace: Path, inside_name: str, mac: str, mtu: int | None = None) -> int:
     """Create a veth pair, its host end a port of `bridge`, the other born in `namespace`, and return the host end's index.
 
     Equivalent to `ip link add HOST_NAME group OURS master BRIDGE type veth peer name INSIDE_NAME address MAC netns NAMESPACE`.

@@ -1,6 +1,5 @@
 """IPv4 routes of the calling thread's namespace, which is the host's."""
 
-import ipaddress
 import socket
 from ipaddress import IPv4Address, IPv4Network
 

@@ -1,6 +1,5 @@
 """Containers: what was asked for, and what has become of them."""
 
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -275,8 +274,3 @@ class Event:
     attributes: dict[str, str]
     time: int
     """Nanoseconds since the epoch."""
-
-
-def address_text(address: ipaddress.IPv4Interface | None) -> str:
-    """The address without its prefix length, empty for none."""
-    return str(address.ip) if address else ""

@@ -52,8 +52,20 @@ class Endpoint:
     attached: bool = False
     """Whether the interface exists now (as far as the store knows)."""
 
+    @property
+    def ipv4(self) -> ipaddress.IPv4Interface:
+        """The address, of an endpoint that has one."""
+        if self.address is None:
+            raise InvalidInput(f"endpoint {self.id[:12]} has no IPv4 address")
+        return self.address
+
     def __post_init__(self) -> None:
         mac_address(self.mac)
         interface_name(self.interface)
         if self.host_interface:
             interface_name(self.host_interface)
+
+
+def address_text(address: ipaddress.IPv4Interface | None) -> str:
+    """Return the address without its prefix length, empty for none."""
+    return str(address.ip) if address else ""

@@ -39,6 +39,8 @@ class Resolver:
                     search = tuple(names)
                 case ["options", *words]:
                     options += words
+                case _:
+                    pass  # sortlist and what resolvers do not know
         return cls(servers=tuple(servers), search=search, options=tuple(options))
 
     def overridden(self, servers: Sequence[str], search: Sequence[str], options: Sequence[str]) -> "Resolver":

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,17 @@ from linkspan.runtime.oci import Choice
 
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 """Nothing of the engine's own: LISTEN_FDS or NOTIFY_SOCKET would change what the runtime does."""
+
+_CALLERS_FAULT = ("executable file not found", "no such file or directory", "permission denied", "is a directory")
+"""What dockerd takes for a mistake of the caller's (moby: translateContainerdStartErr)."""
+_CRUN_WORDS = (
+    (
+        re.compile(r"^executable file `(.*)` not found in \$PATH.*$"),
+        r'unable to start container process: exec: "\1": executable file not found in $PATH',
+    ),
+    (re.compile(r"^open executable: .*$"), "unable to start container process: exec: permission denied"),
+)
+"""crun's sentences that people know by runc's words, and scripts look for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +102,7 @@ class Conmon:
             descriptors = (sync.write_end, *(attaching.descriptors if attaching else ()), *pass_fds)
             monitor = await process.start(
                 # conmon drops a mark into its working directory when memory runs out.
-                *("/usr/bin/env", f"--chdir={folder.bundle}", *self._command(folder), *options),
+                *("env", f"--chdir={folder.bundle}", *self._command(folder), *options),
                 env=environment,
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=descriptors,
@@ -126,14 +138,16 @@ class Conmon:
 
 def refused(prefix: str, error: CommandFailed) -> EngineError:
     """Return the runtime's refusal as Docker words and classes it: InvalidInput if the command or a mount is at fault."""
-    text = f"{prefix}: {error}: unknown"
-    said = str(error).lower()
-    if "not a directory" in said:
+    said = str(error)
+    for crun, runc in _CRUN_WORDS:
+        said = crun.sub(runc, said)
+    text = f"{prefix}: {said}: unknown"
+    if "not a directory" in said.lower():
         hint = "Are you trying to mount a directory onto a file (or vice-versa)?"
         return InvalidInput(f"{text}: {hint} Check if the specified host path exists and is the expected type")
-    if any(words in said for words in ("executable file not found", "no such file or directory", "permission denied", "is a directory")):
+    if any(words in said.lower() for words in _CALLERS_FAULT):
         return InvalidInput(text)
-    return CommandFailed(text, status=error.status, output=str(error))
+    return CommandFailed(text, status=error.status, output=said)
 
 
 def _last_error(log: Path) -> str:

@@ -38,7 +38,7 @@ async def read(path: Path, *, follow: asyncio.Event | None, tail: int | None, si
         return
     with file:
         if tail is not None:
-            await asyncio.to_thread(_seek_to_tail, file, tail)
+            await asyncio.to_thread(seek_to_tail, file, tail)
         lines = _lines(file) if follow is None else _followed_lines(file, path, follow)
         async for line in lines:
             record = parse(line)
@@ -120,11 +120,11 @@ class _Splitter:
         return lines
 
 
-def _seek_to_tail(file: BinaryIO, count: int) -> None:
+def seek_to_tail(file: BinaryIO, count: int, *, chunk: int = _CHUNK) -> None:
     """Move to the start of the last `count` lines that the container wrote; the parts of a line count as one with its end."""
     end = start = file.seek(0, os.SEEK_END)
     seen = 0
-    for offset, line in _lines_backwards(file, end):
+    for offset, line in _lines_backwards(file, end, chunk):
         if start == end or _is_end(line):
             seen += 1
             if seen > count:
@@ -137,11 +137,11 @@ def _is_end(line: bytes) -> bool:
     return line.split(b" ", 3)[2:3] == [b"F"]
 
 
-def _lines_backwards(file: BinaryIO, end: int) -> Iterator[tuple[int, bytes]]:
+def _lines_backwards(file: BinaryIO, end: int, chunk: int) -> Iterator[tuple[int, bytes]]:
     """Yield (offset, line without newline) from the last line to the first, reading no more of the file than is asked for."""
     position, rest = end, b""
     while position > 0:
-        size = min(_CHUNK, position)
+        size = min(chunk, position)
         position -= size
         file.seek(position)
         block = file.read(size) + rest

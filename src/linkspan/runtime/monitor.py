@@ -86,7 +86,7 @@ class Runtime:
         try:
             await self._call("kill", *(["--all"] if everyone else []), container_id, str(number))
         except CommandFailed as error:
-            if not any(words in str(error) for words in _GONE):
+            if not any(words in str(error).lower() for words in _GONE):
                 raise
 
     async def pause(self, container_id: str) -> None:

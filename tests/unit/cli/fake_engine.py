@@ -162,6 +162,7 @@ def _handler(engine: FakeEngine) -> type[BaseHTTPRequestHandler]:
 
         def _send_headers(self, reply: Reply) -> None:
             self.send_header("Api-Version", "1.51")
+            self.send_header("Ostype", "linux")
             for name, value in reply.headers.items():
                 self.send_header(name, value)
 

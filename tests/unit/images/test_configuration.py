@@ -16,7 +16,7 @@ TOP = LayerBlob(digest="sha256:t", size=5, compressed=False, diff_id="sha256:top
 
 
 def test_what_a_container_inherits_is_read() -> None:
-    config = {
+    config: dict[str, object] = {
         "User": "web",
         "Env": ["A=1"],
         "Entrypoint": ["/init"],

@@ -66,7 +66,7 @@ def test_a_name_has_a_full_and_a_short_form(text: str, full: str, short: str) ->
     ],
 )
 def test_what_is_no_name_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput, match="^invalid reference format$"):
+    with pytest.raises(InvalidInput, match=r"^invalid reference format$"):
         Reference.parse(text)
 
 

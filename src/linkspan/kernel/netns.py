@@ -1,0 +1,94 @@
+"""Network namespaces with a file name: they live without a process until `delete`."""
+
+import errno
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from pyroute2.netlink.rtnl import RTM_SETLINK
+
+from linkspan.errors import Conflict, NotFound
+from linkspan.kernel import _libc, link, mount
+from linkspan.kernel.netlink import RouteSocket, translated
+
+T = TypeVar("T")
+
+_LOOPBACK = 1
+"""`lo` is the first interface of every namespace."""
+_SETTINGS = {
+    "ip_unprivileged_port_start": "0",
+    "ping_group_range": "0 2147483647",
+}
+"""Docker's: who is not root in a container may serve port 80, and ping."""
+
+
+def create(path: Path) -> None:
+    """Make a namespace with `lo` up, held by the file `path`; equivalent to `ip netns add`, `ip link set lo up` and two sysctls.
+
+    Raises Conflict if there is such a file already.
+    """
+    with translated(f"create {path}", {errno.EEXIST: Conflict(f"{path} already exists")}):
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+    try:
+        _in_thread(partial(_make, path))
+    except BaseException:
+        delete(path)
+        raise
+
+
+def delete(path: Path) -> None:
+    """Let go of the namespace at `path`; the kernel ends it when nothing runs in it. Equivalent to `ip netns del`. Idempotent."""
+    mount.unmount(path)
+    # Unlinking takes away copies of the mount in other mount namespaces too (a service with PrivateMounts=), which would keep it.
+    with translated(f"delete {path}"):
+        path.unlink(missing_ok=True)
+
+
+def exists(path: Path) -> bool:
+    """Whether `path` is a namespace, and not a plain file that a reboot or a crash left; equivalent to `stat -f -c %T PATH`."""
+    try:
+        return path.stat().st_dev == Path("/proc/self/ns/net").stat().st_dev
+    except FileNotFoundError:
+        return False
+
+
+def run_in(path: Path, action: Callable[[], T]) -> T:
+    """Return `action()`, done in the namespace; equivalent to `nsenter --net=PATH`. Raises NotFound, and what `action` raises.
+
+    It is done by a thread that ends with it: a thread that is used again, and failed to come back, would do all later work
+    in the wrong namespace.
+    """
+    with translated(f"open {path}", {errno.ENOENT: NotFound(f"no network namespace {path}")}):
+        namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return _in_thread(partial(_visit, namespace, action))
+    finally:
+        os.close(namespace)
+
+
+def open_socket(path: Path) -> RouteSocket:
+    """Return a socket for requests about the links of the namespace, for use in any thread. Raises NotFound."""
+    return run_in(path, RouteSocket)
+
+
+def _make(path: Path) -> None:
+    _libc.unshare(_libc.CLONE_NEWNET)
+    with RouteSocket() as inside, translated("set interface lo up"):
+        inside.change(RTM_SETLINK, link.up_message(_LOOPBACK))
+    for key, value in _SETTINGS.items():
+        with translated(f"set sysctl net.ipv4.{key}"):
+            Path("/proc/sys/net/ipv4", key).write_text(value)
+    _libc.mount("/proc/thread-self/ns/net", path, flags=_libc.MS_BIND)  # last: a file that is there names a finished namespace
+
+
+def _visit(namespace: int, action: Callable[[], T]) -> T:
+    _libc.setns(namespace, _libc.CLONE_NEWNET)
+    return action()
+
+
+def _in_thread(action: Callable[[], T]) -> T:
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="netns") as thread:
+        return thread.submit(action).result()

@@ -1,0 +1,245 @@
+"""Programs of others: finding, running and watching them.
+
+A child never inherits a file descriptor that it is not handed, and gets a session of its own, so that Ctrl-C in the terminal of an engine
+in the foreground does not reach it.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import shutil
+import signal as signals
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from linkspan.config import environment
+from linkspan.errors import CommandFailed, KernelError, MissingTool
+
+PACKAGES = {
+    "busybox": "busybox-static",
+    "catatonit": "catatonit",
+    "conmon": "conmon",
+    "crun": "crun",
+    "dnsmasq": "dnsmasq-base",
+    "docker": "docker.io",
+    "docker-init": "tini",
+    "ip": "iproute2",
+    "mount": "mount",
+    "nft": "nftables",
+    "nsenter": "util-linux",
+    "ps": "procps",
+    "runc": "runc",
+    "skopeo": "skopeo",
+    "sysctl": "procps",
+    "tini-static": "tini",
+    "umoci": "umoci",
+    "unshare": "util-linux",
+}
+"""The Debian packages that programs come with, where the name is not the program's own."""
+
+_FURTHER_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/libexec/podman")
+"""Where to look after PATH: services and users often have no sbin in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a program ended; a negative status is the signal that killed it, as in `subprocess`."""
+
+    status: int
+    output: str
+    errors: str
+
+
+def watch_children() -> None:
+    """Make asyncio wait for children by pidfd, with no thread per child; call it once, before the first. Newer Pythons do it unasked."""
+    if sys.version_info < (3, 12):
+        watcher = asyncio.PidfdChildWatcher()
+        watcher.attach_loop(asyncio.get_running_loop())
+        asyncio.set_child_watcher(watcher)
+
+
+def find(program: str) -> Path:
+    """Return the path of a program; equivalent to `command -v PROGRAM`. Raises MissingTool with its Debian package."""
+    folders = os.pathsep.join(filter(None, (environment("PATH"), *_FURTHER_FOLDERS)))
+    found = shutil.which(program, path=folders)
+    if found is None:
+        name = Path(program).name
+        raise MissingTool(name, PACKAGES.get(name, name))
+    return Path(found)
+
+
+def run_sync(
+    *args: str | Path, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float | None = None, check: bool = True
+) -> Finished:
+    """Run a program to its end; raises MissingTool, CommandFailed with its words if it fails and `check` is set, or on timeout."""
+    command = _command(args)
+    try:
+        done = subprocess.run(command, input=stdin, capture_output=True, env=env, timeout=timeout, check=False, start_new_session=True)
+    except subprocess.TimeoutExpired as error:
+        raise _timed_out(command, timeout) from error
+    except OSError as error:
+        raise _not_started(command, error) from error
+    return _finished(command, done.returncode, (done.stdout, done.stderr), check=check)
+
+
+async def run(
+    *args: str | Path,
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    timeout: float | None = None,
+    check: bool = True,
+    pass_fds: Iterable[int] = (),
+) -> Finished:
+    """Run a program to its end; raises as `run_sync`. If the caller is cancelled, the program is killed."""
+    source = subprocess.PIPE if stdin else subprocess.DEVNULL
+    child = await start(*args, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, pass_fds=pass_fds)
+    async with _ended_with_block(child):
+        try:
+            async with asyncio.timeout(timeout):
+                said = await child.communicate(stdin or None)
+        except TimeoutError as error:
+            raise _timed_out(_command(args), timeout) from error
+        return _finished(_command(args), await child.wait(), said, check=check)
+
+
+async def stream_lines(*args: str | Path) -> AsyncIterator[str]:
+    """Yield what a program says on both streams, line by line as it comes; a carriage return ends a line too, empty ones are left out.
+
+    Raises MissingTool, and at the end CommandFailed with the last line if the program failed. If the caller stops, it is killed.
+    """
+    last = ""
+    child = await start(*args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    async with _ended_with_block(child):
+        assert child.stdout is not None, "the output is a pipe"  # noqa: S101
+        async for line in _lines(child.stdout):
+            last = line
+            yield line
+        _finished(_command(args), await child.wait(), (last.encode(), b""), check=True)
+
+
+async def start(
+    *args: str | Path,
+    stdin: int | IO[Any] = subprocess.DEVNULL,
+    stdout: int | IO[Any] = subprocess.DEVNULL,
+    stderr: int | IO[Any] = subprocess.DEVNULL,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Iterable[int] = (),
+) -> asyncio.subprocess.Process:
+    """Start a program; raises MissingTool, CommandFailed if it cannot be executed. The caller waits for it."""
+    command = _command(args)
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command, stdin=stdin, stdout=stdout, stderr=stderr, env=env, pass_fds=tuple(pass_fds), start_new_session=True
+        )
+    except OSError as error:
+        raise _not_started(command, error) from error
+
+
+def start_time(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot, 0 if it has ended; with the pid, it names a process for good.
+
+    Equivalent to field 22 of `cat /proc/PID/stat`.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    state, *fields = text.rpartition(")")[2].split()  # the name before it may hold spaces and parentheses
+    return 0 if state in ("Z", "X") else int(fields[18])
+
+
+def is_alive(pid: int, start: int) -> bool:
+    """Whether the process that was started at `start` still runs; a zombie does not."""
+    return start != 0 and start_time(pid) == start
+
+
+async def wait_gone(pid: int, start: int) -> None:
+    """Wait until a process, which need not be a child, has ended; returns at once if it has, or if another has its pid."""
+    with _opened(pid, start) as process:
+        if process is None:
+            return
+        loop = asyncio.get_running_loop()
+        gone = asyncio.Event()
+        loop.add_reader(process, gone.set)
+        try:
+            await gone.wait()
+        finally:
+            loop.remove_reader(process)
+
+
+def kill(pid: int, start: int, signal: int) -> None:
+    """Send a signal to a process if it still is the one started at `start`; equivalent to `kill -SIGNAL PID`. Raises KernelError."""
+    with _opened(pid, start) as process:
+        if process is None:
+            return
+        try:
+            signals.pidfd_send_signal(process, signal)
+        except ProcessLookupError:
+            return
+        except OSError as error:
+            raise KernelError(f"send signal {signal} to process {pid}", error.errno or errno.EIO) from error
+
+
+@contextlib.contextmanager
+def _opened(pid: int, start: int) -> Iterator[int | None]:
+    """Give a pidfd of the process, None if it is gone."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        yield None
+        return
+    except OSError as error:
+        raise KernelError(f"open process {pid}", error.errno or errno.EIO) from error
+    try:
+        # Asked after opening: whoever is alive and has this start time now is the one that the descriptor stands for.
+        yield process if is_alive(pid, start) else None
+    finally:
+        os.close(process)
+
+
+@contextlib.asynccontextmanager
+async def _ended_with_block(child: asyncio.subprocess.Process) -> AsyncIterator[None]:
+    """See to it that a child, and those it started, have ended when the block is left."""
+    try:
+        yield
+    finally:
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signals.SIGKILL)  # it leads a group, and one of its own children may hold the pipes
+            await child.wait()
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    rest = b""
+    while chunk := await stream.read(1 << 16):
+        *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+        for line in filter(None, lines):
+            yield line.decode(errors="replace")
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def _command(args: tuple[str | Path, ...]) -> tuple[str, ...]:
+    program, *others = map(str, args)
+    return str(find(program)), *others
+
+
+def _finished(command: tuple[str, ...], status: int, said: tuple[bytes, bytes], *, check: bool) -> Finished:
+    output, errors = (stream.decode(errors="replace") for stream in said)
+    if check and status != 0:
+        words = errors.strip() or output.strip() or (f"exit status {status}" if status > 0 else f"killed by signal {-status}")
+        raise CommandFailed(f"{Path(command[0]).name}: {words}", status=status, output=errors or output)
+    return Finished(status, output, errors)
+
+
+def _timed_out(command: tuple[str, ...], timeout: float | None) -> CommandFailed:
+    return CommandFailed(f"{Path(command[0]).name}: no end within {timeout} s", status=-signals.SIGKILL)
+
+
+def _not_started(command: tuple[str, ...], error: OSError) -> CommandFailed:
+    return CommandFailed(f"{command[0]}: {error.strerror}", status=126)
