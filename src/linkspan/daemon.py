@@ -12,7 +12,11 @@ from collections.abc import Iterator, Sequence
 from linkspan.api.server import Server
 from linkspan.config import Config, environment, load
 from linkspan.engine.engine import open_engine
+from linkspan.engine.purge import purge
 from linkspan.errors import EngineError
+
+PURGE = "--purge"
+"""Instead of serving, take off the host what the engine made there; `linkspan down --purge` does it."""
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +26,14 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING
 def main(arguments: Sequence[str]) -> int:
     """Run the engine with dockerd's command line; returns the exit status."""
     try:
-        config = load(arguments)
+        config = load([argument for argument in arguments if argument != PURGE])
         _log(config)
         if os.geteuid() != 0:
             raise EngineError("linkspan daemon needs root: it makes namespaces, interfaces and firewall rules")
-        asyncio.run(_serve(config))
+        if PURGE in arguments:
+            purge(config)
+        else:
+            asyncio.run(_serve(config))
     except EngineError as error:
         sys.stderr.write(f"linkspan: {error}\n")
         return 1

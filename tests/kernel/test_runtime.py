@@ -4,12 +4,13 @@ import asyncio
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.hosts import Host, until
 
 from linkspan.errors import CommandFailed, Conflict, EngineError, InvalidInput
 from linkspan.kernel import process
@@ -21,16 +22,18 @@ from linkspan.runtime.exec import Execution
 from linkspan.runtime.monitor import Runtime
 from linkspan.runtime.spec import Launch
 from linkspan.runtime.users import User, resolve_user
-from tests.hosts import Host, until
 
 pytestmark = pytest.mark.kernel
 
 BUSYBOX = Path("/bin/busybox")
+APPLETS = "awk cat df env false grep head hostname id ls mount readlink seq sh sleep stty tail tr true tty unshare wc yes".split()
+ROOT = User(groups=(0,))
 SHORT = 20
+"""Seconds that no test here comes near to; one that hangs ends."""
 
 
 class Bench:
-    """A runtime with folders of its own, and a root with busybox in it. Every container that it made ends with it."""
+    """A runtime with folders of its own, and a root with in it. Every container that it made ends with it."""
 
     def __init__(self, folder: Path, namespace: Path, runtime: Runtime) -> None:
         self.folder = folder
@@ -38,7 +41,7 @@ class Bench:
         self.runtime = runtime
         self.ids: list[str] = []
 
-    def launch(self, *args: str, security: Security = Security(), resources: Resources = Resources(), **more: Any) -> Launch:
+    def launch(self, *args: str, security: Security = Security(), resources: Resources = Resources(), **more: Any) -> Launch:  # noqa: ANN401
         """A launch of a new container that runs `args`; `more` are fields of Process, Spec or Launch."""
         container_id = os.urandom(32).hex()
         self.ids.append(container_id)
@@ -54,7 +57,7 @@ class Bench:
             **fields[Spec],
         )
         container = Container(id=container_id, name="test", created=0, spec=spec)
-        given = {"namespace": self.namespace, "hostname": "box", "user": User(groups=(0,)), **fields[Launch]}
+        given = {"namespace": self.namespace, "hostname": "box", "user": ROOT, **fields[Launch]}
         return Launch(container=container, rootfs=self.folder / "rootfs", **given)
 
     async def start(self, launch: Launch) -> Running:
@@ -77,8 +80,16 @@ class Bench:
             [record.data async for record in logs.read(path, follow=None, tail=None, since=0, until=0) if record.stream == stream]
         )
 
-    async def exec(self, launch: Launch, *args: str, attach: bool = True, user: User = User(groups=(0,)), **fields: Any) -> Execution:
-        privileged = fields.pop("privileged", False)
+    async def exec(
+        self,
+        launch: Launch,
+        *args: str,
+        attach: bool = True,
+        privileged: bool = False,
+        user: User = ROOT,
+        **fields: Any,  # noqa: ANN401
+    ) -> Execution:
+        """Run a command in a running container; `fields` are Process's."""
         made = Exec(id=os.urandom(8).hex(), container=launch.container.id, process=Process(args=args, **fields), privileged=privileged)
         return await self.runtime.exec(launch.container, made, user=user, attach=attach)
 
@@ -92,7 +103,8 @@ def on_bench(tmp_path: Path, host: Host) -> Scenario:
     binaries = tmp_path / "rootfs/bin"
     binaries.mkdir(parents=True)
     shutil.copy(BUSYBOX, binaries / "busybox")
-    (binaries / "sh").symlink_to("busybox")
+    for applet in APPLETS:
+        (binaries / applet).symlink_to("busybox")
     for name in ("etc", "tmp", "proc", "sys", "dev"):
         (tmp_path / "rootfs" / name).mkdir()
     (tmp_path / "rootfs/etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nweb:x:33:34::/var/www:/bin/sh\n")
@@ -155,7 +167,7 @@ def test_a_container_can_be_started_again_with_the_same_log(on_bench: Scenario) 
 
 def test_the_environment_is_dockers(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        _, out, _ = await bench.run(bench.launch("busybox", "env", env=("A=1", "HOSTNAME=mine")))
+        _, out, _ = await bench.run(bench.launch("env", env=("A=1", "HOSTNAME=mine")))
         assert sorted(out.decode().split()) == [
             "A=1",
             "HOME=/root",
@@ -168,7 +180,7 @@ def test_the_environment_is_dockers(on_bench: Scenario) -> None:
 
 def test_a_terminal_has_a_size_and_one_stream(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("sh", "-c", "read go; busybox tty; echo $TERM; busybox stty size >&2", tty=True, open_stdin=True)
+        launch = bench.launch("sh", "-c", "read go; tty; echo $TERM; stty size >&2", tty=True, open_stdin=True)
         running = await bench.runtime.create(launch)
         attachment = await bench.runtime.attach(launch.container.id)
         await bench.runtime.start(launch.container.id)
@@ -182,7 +194,7 @@ def test_a_terminal_has_a_size_and_one_stream(on_bench: Scenario) -> None:
 
 def test_attached_input_is_echoed_and_its_end_is_passed_on(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "cat", open_stdin=True, stdin_once=True)
+        launch = bench.launch("cat", open_stdin=True, stdin_once=True)
         running = await bench.runtime.create(launch)
         attachment = await bench.runtime.attach(launch.container.id)
         await bench.runtime.start(launch.container.id)
@@ -198,7 +210,7 @@ def test_much_input_and_output_pass_whole(on_bench: Scenario) -> None:
     data = os.urandom(3 << 20)
 
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "cat", open_stdin=True, stdin_once=True)
+        launch = bench.launch("cat", open_stdin=True, stdin_once=True)
         running = await bench.runtime.create(launch)
         attachment = await bench.runtime.attach(launch.container.id)
         await bench.runtime.start(launch.container.id)
@@ -218,7 +230,7 @@ def test_much_input_and_output_pass_whole(on_bench: Scenario) -> None:
 
 def test_the_input_stays_open_when_a_client_leaves_unless_it_was_for_once(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "cat", open_stdin=True)
+        launch = bench.launch("cat", open_stdin=True)
         await bench.start(launch)
         first = await bench.runtime.attach(launch.container.id)
         await first.close()
@@ -233,7 +245,7 @@ def test_the_input_stays_open_when_a_client_leaves_unless_it_was_for_once(on_ben
 
 def test_a_client_without_input_leaves_the_input_of_another_open(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "cat", open_stdin=True, stdin_once=True)
+        launch = bench.launch("cat", open_stdin=True, stdin_once=True)
         await bench.start(launch)
         typing = await bench.runtime.attach(launch.container.id)
         watching = await bench.runtime.attach(launch.container.id, stdin=False)
@@ -256,7 +268,7 @@ def test_a_reader_that_stops_stops_the_container_and_loses_nothing(on_bench: Sce
     assert len(expected) > 2 * READ_AHEAD
 
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "seq", str(lines))
+        launch = bench.launch("seq", str(lines))
         running = await bench.runtime.create(launch)
         attachment = await bench.runtime.attach(launch.container.id)
         await bench.runtime.start(launch.container.id)
@@ -271,9 +283,9 @@ def test_a_reader_that_stops_stops_the_container_and_loses_nothing(on_bench: Sce
 
 def test_the_end_of_a_container_is_noticed_though_a_client_does_not_read(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "yes")
+        launch = bench.launch("yes")
         running = await bench.runtime.create(launch)
-        attachment = await bench.runtime.attach(launch.container.id)
+        await bench.runtime.attach(launch.container.id)
         await bench.runtime.start(launch.container.id)
         await asyncio.to_thread(until, lambda: blocked_in_sending(running))
         ended = asyncio.create_task(bench.wait(launch, running))
@@ -285,7 +297,7 @@ def test_the_end_of_a_container_is_noticed_though_a_client_does_not_read(on_benc
 
 def test_a_signal_ends_a_container_and_a_second_one_finds_nothing(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "sleep", "1000")
+        launch = bench.launch("sleep", "1000")
         running = await bench.start(launch)
         await bench.runtime.kill(launch.container.id, 9)
         assert await bench.wait(launch, running) == 137
@@ -297,20 +309,20 @@ def test_a_signal_ends_a_container_and_a_second_one_finds_nothing(on_bench: Scen
 
 def test_pausing_freezes_all_processes(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "sleep", "1000")
+        launch = bench.launch("sleep", "1000")
         await bench.start(launch)
         await bench.runtime.pause(launch.container.id)
         with pytest.raises(EngineError):
-            await bench.exec(launch, "busybox", "true")
+            await bench.exec(launch, "true")
         await bench.runtime.unpause(launch.container.id)
-        assert await bench.runtime.wait_exec(await bench.exec(launch, "busybox", "true")) == 0
+        assert await bench.runtime.wait_exec(await bench.exec(launch, "true")) == 0
 
     on_bench(scenario)
 
 
 def test_the_processes_are_listed(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "sleep", "1000")
+        launch = bench.launch("sleep", "1000")
         running = await bench.start(launch)
         assert await bench.runtime.pids(launch.container.id) == [running.pid]
 
@@ -342,7 +354,7 @@ def test_what_cannot_be_run_is_said_in_dockers_words_and_leaves_nothing(on_bench
 def test_a_limit_above_the_hosts_is_refused_clearly(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
         limits = Resources(ulimits=(Ulimit(name="nofile", soft=1 << 30, hard=1 << 30),))
-        with pytest.raises(CommandFailed, match="RLIMIT_NOFILE|rlimit"):
+        with pytest.raises(CommandFailed, match="rlimit"):
             await bench.runtime.create(bench.launch("sh", resources=limits))
 
     on_bench(scenario)
@@ -356,14 +368,19 @@ def test_a_limit_within_the_hosts_holds(on_bench: Scenario) -> None:
     on_bench(scenario)
 
 
+def descriptors(pid: int | str, number: int | str = "*") -> list[str]:
+    """What the open files of a process are."""
+    return [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").glob(str(number))]
+
+
 def test_reserved_ports_are_held_by_the_monitor_and_unseen_inside(on_bench: Scenario, host: Host) -> None:
     async def scenario(bench: Bench) -> None:
         held = host.run(socket.socket)
-        launch = bench.launch("sh", "-c", "busybox ls -l /proc/1/fd; read end", open_stdin=True)
+        launch = bench.launch("sh", "-c", "ls -l /proc/1/fd; read end", open_stdin=True)
         running = await bench.runtime.create(replace(launch, reserved=(held.fileno(),)))
-        name = os.readlink(f"/proc/self/fd/{held.fileno()}")
+        [name] = descriptors("self", held.fileno())
         held.close()
-        assert name in [os.readlink(entry) for entry in Path(f"/proc/{running.monitor_pid}/fd").iterdir()]
+        assert name in descriptors(running.monitor_pid)
         attachment = await bench.runtime.attach(launch.container.id)
         await bench.runtime.start(launch.container.id)
         await attachment.write(b"end\n")
@@ -377,7 +394,7 @@ def test_reserved_ports_are_held_by_the_monitor_and_unseen_inside(on_bench: Scen
 
 def test_a_container_whose_monitor_was_killed_is_ended(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "sleep", "1000")
+        launch = bench.launch("sleep", "1000")
         running = await bench.start(launch)
         started = process.start_time(running.pid)
         process.kill(running.monitor_pid, running.monitor_start, 9)
@@ -406,7 +423,7 @@ def test_the_next_engine_goes_on_with_a_running_container(on_bench: Scenario) ->
 
 def test_running_out_of_memory_is_told(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        limited = bench.launch("busybox", "tail", "/dev/zero", resources=Resources(memory=8 << 20))
+        limited = bench.launch("tail", "/dev/zero", resources=Resources(memory=8 << 20))
         code, _, _ = await bench.run(limited)
         assert code == 137
         assert bench.runtime.out_of_memory(limited.container.id)
@@ -419,7 +436,7 @@ def test_running_out_of_memory_is_told(on_bench: Scenario) -> None:
 
 def test_an_exec_has_streams_and_an_exit_code_of_its_own(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "sleep", "1000", env=("A=1", "B=1"))
+        launch = bench.launch("sleep", "1000", env=("A=1", "B=1"))
         await bench.start(launch)
         execution = await bench.exec(launch, "sh", "-c", "echo $A $B; pwd; echo err >&2; exit 9", env=("B=2",), working_dir="/tmp")
         assert execution.attachment is not None
@@ -432,9 +449,9 @@ def test_an_exec_has_streams_and_an_exit_code_of_its_own(on_bench: Scenario) -> 
 
 def test_an_exec_takes_input_and_ends_with_it(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "sleep", "1000")
+        launch = bench.launch("sleep", "1000")
         await bench.start(launch)
-        execution = await bench.exec(launch, "busybox", "cat", open_stdin=True)
+        execution = await bench.exec(launch, "cat", open_stdin=True)
         assert execution.attachment is not None
         await execution.attachment.write(b"in and out")
         await execution.attachment.close_stdin()
@@ -446,9 +463,9 @@ def test_an_exec_takes_input_and_ends_with_it(on_bench: Scenario) -> None:
 
 def test_an_exec_has_a_terminal_of_its_own(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "sleep", "1000")
+        launch = bench.launch("sleep", "1000")
         await bench.start(launch)
-        execution = await bench.exec(launch, "sh", "-c", "read go; echo $TERM; busybox stty size", tty=True, open_stdin=True)
+        execution = await bench.exec(launch, "sh", "-c", "read go; echo $TERM; stty size", tty=True, open_stdin=True)
         assert execution.attachment is not None
         await bench.runtime.resize_exec(launch.container.id, execution.id, 20, 90)
         await execution.attachment.write(b"go\n")
@@ -462,9 +479,9 @@ def test_an_exec_has_a_terminal_of_its_own(on_bench: Scenario) -> None:
 
 @pytest.mark.parametrize("attach", [True, False])
 @pytest.mark.parametrize("tty", [True, False])
-def test_an_exec_of_what_is_not_there_is_refused_in_dockers_words(on_bench: Scenario, attach: bool, tty: bool) -> None:
+def test_an_exec_of_what_is_not_there_is_refused_in_dockers_words(on_bench: Scenario, *, attach: bool, tty: bool) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "sleep", "1000")
+        launch = bench.launch("sleep", "1000")
         await bench.start(launch)
         with pytest.raises(InvalidInput) as refusal:
             await bench.exec(launch, "nope", attach=attach, tty=tty)
@@ -476,10 +493,10 @@ def test_an_exec_of_what_is_not_there_is_refused_in_dockers_words(on_bench: Scen
 
 def test_an_exec_runs_unseen_and_as_another_user(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "sleep", "1000")
+        launch = bench.launch("sleep", "1000")
         await bench.start(launch)
         user = resolve_user(launch.rootfs, "web")
-        script = 'set -e; test $(busybox id -u) = 33; test "$(busybox id -G)" = "34 50"; test $HOME = /var/www; exit 5'
+        script = 'set -e; test $(id -u) = 33; test "$(id -G)" = "34 50"; test $HOME = /var/www; exit 5'
         execution = await bench.exec(launch, "sh", "-c", script, attach=False, user=user)
         assert execution.attachment is None
         assert await bench.runtime.wait_exec(execution) == 5
@@ -489,9 +506,9 @@ def test_an_exec_runs_unseen_and_as_another_user(on_bench: Scenario) -> None:
 
 def test_an_exec_ends_with_its_container(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "sleep", "1000")
+        launch = bench.launch("sleep", "1000")
         running = await bench.start(launch)
-        execution = await bench.exec(launch, "busybox", "sleep", "1000")
+        execution = await bench.exec(launch, "sleep", "1000")
         await bench.runtime.kill(launch.container.id, 9)
         assert await bench.wait(launch, running) == 137
         assert await bench.runtime.wait_exec(execution) == 137
@@ -505,12 +522,12 @@ def capabilities_of(out: bytes) -> int:
 
 def test_rights_are_dockers_and_an_exec_has_no_more(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "sleep", "1000")
+        launch = bench.launch("sleep", "1000")
         await bench.start(launch)
-        plain = await bench.exec(launch, "busybox", "grep", "CapEff", "/proc/self/status")
+        plain = await bench.exec(launch, "grep", "CapEff", "/proc/self/status")
         assert plain.attachment is not None
         assert capabilities_of((await collect(plain.attachment))[0]) == 0xA80425FB
-        privileged = await bench.exec(launch, "busybox", "grep", "CapEff", "/proc/self/status", privileged=True)
+        privileged = await bench.exec(launch, "grep", "CapEff", "/proc/self/status", privileged=True)
         assert privileged.attachment is not None
         assert capabilities_of((await collect(privileged.attachment))[0]) & (1 << 21)
         for execution in (plain, privileged):
@@ -522,20 +539,20 @@ def test_rights_are_dockers_and_an_exec_has_no_more(on_bench: Scenario) -> None:
 @pytest.mark.parametrize(
     ("security", "script", "expected"),
     [
-        (Security(), "busybox mount -t tmpfs none /tmp 2>/dev/null || echo refused", b"refused\n"),
-        (Security(privileged=True), "busybox mount -t tmpfs none /tmp && echo mounted", b"mounted\n"),
-        (Security(), "busybox unshare -U true 2>/dev/null || echo refused", b"refused\n"),
-        (Security(options=("seccomp=unconfined",)), "busybox unshare -U true && echo allowed", b"allowed\n"),
-        (Security(options=("no-new-privileges",)), "busybox grep NoNewPrivs /proc/self/status", b"NoNewPrivs:\t1\n"),
+        (Security(), "mount -t tmpfs none /tmp 2>/dev/null || echo refused", b"refused\n"),
+        (Security(privileged=True), "mount -t tmpfs none /tmp && echo mounted", b"mounted\n"),
+        (Security(), "unshare -U true 2>/dev/null || echo refused", b"refused\n"),
+        (Security(options=("seccomp=unconfined",)), "unshare -U true && echo allowed", b"allowed\n"),
+        (Security(options=("no-new-privileges",)), "grep NoNewPrivs /proc/self/status", b"NoNewPrivs:\t1\n"),
         (Security(read_only_root=True), "echo x 2>/dev/null > /etc/x || echo refused", b"refused\n"),
         (Security(), "echo x 2>/dev/null > /proc/sys/kernel/hostname || echo refused", b"refused\n"),
-        (Security(), "busybox wc -c </proc/timer_list; busybox cat /proc/interrupts", b"0\n"),
-        (Security(), "busybox hostname; echo $$", b"box\n1\n"),
-        (Security(uts_mode="host"), "[ $(busybox hostname) != box ] && echo host", b"host\n"),
+        (Security(), "wc -c </proc/timer_list; cat /proc/interrupts", b"0\n"),
+        (Security(), "hostname; echo $$", b"box\n1\n"),
+        (Security(uts_mode="host"), "[ $(hostname) != box ] && echo host", b"host\n"),
         (Security(pid_mode="host"), "[ $$ != 1 ] && echo host", b"host\n"),
-        (Security(ipc_mode="host"), "busybox ls /dev/shm >/dev/null && echo host", b"host\n"),
-        (Security(), "busybox df -k /dev/shm | busybox tail -1 | busybox awk '{print $2}'", b"65536\n"),
-        (Security(cap_drop=("ALL",), cap_add=("net_raw",)), "busybox awk '/CapBnd/{print $2}' /proc/self/status", b"0000000000002000\n"),
+        (Security(ipc_mode="host"), "ls /dev/shm >/dev/null && echo host", b"host\n"),
+        (Security(), "df -k /dev/shm | tail -1 | awk '{print $2}'", b"65536\n"),
+        (Security(cap_drop=("ALL",), cap_add=("net_raw",)), "awk '/CapBnd/{print $2}' /proc/self/status", b"0000000000002000\n"),
     ],
 )
 def test_what_a_container_may(on_bench: Scenario, security: Security, script: str, expected: bytes) -> None:
@@ -553,7 +570,7 @@ def test_mounts_files_and_devices(on_bench: Scenario, tmp_path: Path) -> None:
         Mount(kind="bind", target="/data", source=str(tmp_path / "given"), options=("ro",)),
         Mount(kind="tmpfs", target="/data2", options=("size=64k",)),
     )
-    script = "busybox cat /data/file /etc/hosts; echo x 2>/dev/null >/data/x || echo refused; busybox df -k /data2 | busybox awk '/data2/{print $2}'"
+    script = "cat /data/file /etc/hosts; echo x 2>/dev/null >/data/x || echo refused; df -k /data2 | awk '/data2/{print $2}'"
 
     async def scenario(bench: Bench) -> None:
         launch = bench.launch("sh", "-c", script, mounts=mounts, files=((tmp_path / "hosts", "/etc/hosts"),))
@@ -564,7 +581,7 @@ def test_mounts_files_and_devices(on_bench: Scenario, tmp_path: Path) -> None:
 
 def test_an_init_reaps_what_its_child_leaves(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("sh", "-c", "echo $$; busybox tr '\\0' ' ' </proc/1/cmdline", init_binary=oci.find_init())
+        launch = bench.launch("sh", "-c", "echo $$; tr '\\0' ' ' </proc/1/cmdline", init_binary=oci.find_init())
         code, out, _ = await bench.run(launch)
         assert code == 0
         assert not out.startswith(b"1\n")
@@ -573,14 +590,17 @@ def test_an_init_reaps_what_its_child_leaves(on_bench: Scenario) -> None:
     on_bench(scenario)
 
 
+def cgroups(running: Running) -> str:
+    return Path(f"/proc/{running.pid}/cgroup").read_text()
+
+
 def test_limits_are_the_kernels(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
         limits = Resources(memory=32 << 20, pids_limit=20, nano_cpus=500_000_000, cpu_shares=512)
-        running = await bench.start(launch := bench.launch("busybox", "sleep", "1000", resources=limits))
-        groups = Path(f"/proc/{running.pid}/cgroup").read_text()
-        assert groups.count(f"/linkspan/{launch.container.id}\n") >= 1
+        running = await bench.start(launch := bench.launch("sleep", "1000", resources=limits))
+        assert f"/linkspan/{launch.container.id}\n" in cgroups(running)
         shown = await bench.exec(
-            launch, "sh", "-c", "cd /sys/fs/cgroup; busybox cat memory.max pids.max memory/memory.limit_in_bytes pids/pids.max 2>/dev/null"
+            launch, "sh", "-c", "cd /sys/fs/cgroup; cat memory.max pids.max memory/memory.limit_in_bytes pids/pids.max 2>/dev/null"
         )
         assert shown.attachment is not None
         assert (await collect(shown.attachment))[0].split() == [b"33554432", b"20"]
@@ -591,7 +611,7 @@ def test_limits_are_the_kernels(on_bench: Scenario) -> None:
 
 def test_sysctls_are_the_containers_own(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
-        launch = bench.launch("busybox", "cat", "/proc/sys/net/ipv4/ip_default_ttl", "/proc/sys/kernel/domainname", domainname="example")
+        launch = bench.launch("cat", "/proc/sys/net/ipv4/ip_default_ttl", "/proc/sys/kernel/domainname", domainname="example")
         network = replace(launch.container.spec.network, sysctls={"net.ipv4.ip_default_ttl": "77"})
         spec = replace(launch.container.spec, network=network)
         launch = replace(launch, container=replace(launch.container, spec=spec))

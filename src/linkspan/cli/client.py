@@ -7,7 +7,7 @@ because it has no notion of a hijacked connection. One connection per request: o
 import contextlib
 import json
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,7 +17,8 @@ API_VERSION = "1.51"
 _PIECE = 1 << 16
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/")
 
-Query = dict[str, str | int | bool | None]
+Value = str | int | bool | None | Sequence[str]
+Query = dict[str, Value]
 Body = bytes | Iterable[bytes] | None
 
 
@@ -158,13 +159,13 @@ class Client:
         self.host = host
         self._wake = wake
 
-    def get(self, path: str, **query: str | int | bool | None) -> Any:
+    def get(self, path: str, **query: Value) -> Any:
         return self._whole("GET", path, query, None)
 
-    def post(self, path: str, body: Any = None, **query: str | int | bool | None) -> Any:
+    def post(self, path: str, body: Any = None, **query: Value) -> Any:
         return self._whole("POST", path, query, body)
 
-    def delete(self, path: str, **query: str | int | bool | None) -> Any:
+    def delete(self, path: str, **query: Value) -> Any:
         return self._whole("DELETE", path, query, None)
 
     def stream(self, method: str, path: str, query: Query | None = None, body: Body = None) -> Answer:
@@ -191,8 +192,7 @@ class Client:
 
     def _send(self, method: str, path: str, query: Query, headers: dict[str, str], body: Body) -> Answer:
         connection = Connection(self._connect())
-        words = "&".join(f"{quote(name)}={quote(_text(value))}" for name, value in query.items() if value not in (None, False, ""))
-        lines = [f"{method} /v{API_VERSION}{path}{'?' if words else ''}{words} HTTP/1.1", "Host: linkspan", "User-Agent: linkspan"]
+        lines = [f"{method} /v{API_VERSION}{path}{_query(query)} HTTP/1.1", "Host: linkspan", "User-Agent: linkspan"]
         if isinstance(body, bytes):
             headers["Content-Length"] = str(len(body))
         elif body is not None:
@@ -237,8 +237,15 @@ class Client:
             raise Unreachable(f"Cannot connect to the linkspan engine at {self.host}: {error.strerror or error}") from error
 
 
-def _text(value: str | int | bool | None) -> str:
-    return "1" if value is True else str(value)
+def _query(query: Query) -> str:
+    """Write the query; what is None, False or empty is left out, and a sequence is given several times."""
+    words: list[str] = []
+    for name, value in query.items():
+        if value is None or value is False or value == "":
+            continue
+        texts = ["1" if value is True else str(value)] if isinstance(value, (str, int)) else value
+        words += [f"{quote(name)}={quote(text)}" for text in texts]
+    return f"?{'&'.join(words)}" if words else ""
 
 
 def _deliver(sock: socket.socket, head: bytes, body: Body) -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from linkspan.cli.client import Client, container_path, encode_filters
+from linkspan.cli.client import Client, Query, container_path, encode_filters
 from linkspan.cli.commands import Command
 from linkspan.cli.failures import ApiError, CommandError
 from linkspan.cli.options import FILTER, INT, STRING, Flag, Given
@@ -19,7 +19,7 @@ def _posting(action: str, *, at_the_same_time: bool = True) -> Callable[[Client,
     """Return a command that posts `action` to each container, with the flags that were given as the query."""
 
     def run(client: Client, given: Given) -> int:
-        query: dict[str, str | int | bool | None] = {}
+        query: Query = {}
         for flag, name in (("timeout", "t"), ("signal", "signal")):
             if given.has(flag):
                 query[name] = given.text(flag) if flag == "signal" else str(given.number(flag))

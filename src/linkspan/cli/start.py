@@ -15,8 +15,8 @@ from linkspan.cli.session import Session, Target, exit_code
 from linkspan.cli.terminal import FORWARDED, RawMode, Signals
 
 _STATES = (
-    ("Paused", "cannot attach to a paused container, unpause it first"),
-    ("Restarting", "cannot attach to a restarting container, wait until it is running"),
+    ("Paused", "You cannot attach to a paused container, unpause it first"),
+    ("Restarting", "You cannot attach to a restarting container, wait until it is running"),
 )
 
 
@@ -24,14 +24,17 @@ def _start(client: Client, given: Given) -> int:
     if given.switch("attach") or given.switch("interactive"):
         return _start_attached(client, given)
 
+    started: list[str] = []
+
     def start(name: str) -> str:
         client.post(container_path(name, "start"))
+        started.append(name)
         return name
 
-    status = for_each(given.arguments, start)
-    if status:
-        raise CommandError(f"Error: failed to start containers: {', '.join(given.arguments)}")
-    return status
+    if for_each(given.arguments, start):
+        failed = [name for name in given.arguments if name not in started]
+        raise CommandError(f"Error: failed to start containers: {', '.join(failed)}")
+    return 0
 
 
 def _start_attached(client: Client, given: Given) -> int:
@@ -51,7 +54,7 @@ def _attach(client: Client, given: Given) -> int:
     found = client.get(container_path(given.arguments[0], "json"))
     state, config = found["State"], found["Config"]
     if not state.get("Running"):
-        raise CommandError("cannot attach to a stopped container, start it first")
+        raise CommandError("You cannot attach to a stopped container, start it first")
     for field, sentence in _STATES:
         if state.get(field):
             raise CommandError(sentence)

@@ -95,7 +95,8 @@ def _limited(file: IO[bytes]) -> bytes:
 
 
 def _names(texts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(str(Reference.parse(text).or_latest()) for text in texts)
+    references = (Reference.parse(text).or_latest() for text in texts)
+    return tuple(str(reference) for reference in references if not reference.digest)
 
 
 def _oci_image(path: Path, annotations: Document) -> ArchivedImage:

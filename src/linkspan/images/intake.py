@@ -45,7 +45,8 @@ class Intake:
         except MissingTool:
             raise
         except CommandFailed as error:
-            raise _refusal("the archive is damaged", error, InvalidInput) from error
+            said = skopeo.reason(error).rpartition(archived.source)[2].lstrip('": ')  # the path is no business of the user's
+            raise _refusal("the archive is damaged", said, InvalidInput) from error
         manifest = parse_manifest(await blocking((folder / "manifest.json").read_bytes))
         configuration = await blocking((folder / _file_name(manifest.configuration)).read_bytes)
         files = await self.examined(folder, [layer.digest for layer in manifest.layers])
@@ -117,7 +118,7 @@ class Intake:
             except MissingTool:
                 raise
             except CommandFailed as error:
-                raise _refusal(f"cannot unpack image {number[:12]}", error, EngineError) from error
+                raise _refusal(f"cannot unpack image {number[:12]}", skopeo.reason(error), EngineError) from error
             await blocking(self._layout.adopt_root, image.id, bundle)
 
 
@@ -138,6 +139,5 @@ def _append(path: Path, piece: bytes) -> None:
         file.write(piece)
 
 
-def _refusal(what: str, error: CommandFailed, kind: type[EngineError]) -> EngineError:
-    said = skopeo.reason(error)
+def _refusal(what: str, said: str, kind: type[EngineError]) -> EngineError:
     return EngineError(f"{what}: no space left on device") if "no space left on device" in said else kind(f"{what}: {said}")

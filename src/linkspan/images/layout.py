@@ -61,7 +61,9 @@ class Layout:
     def open(self) -> None:
         """Make or read the folder and sweep what a crash left; raises EngineError if the index is damaged."""
         with self._lock:
-            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)  # images hold set-user-ID programs, which are not for the host's users
+            self._root.mkdir(
+                parents=True, exist_ok=True, mode=0o700
+            )  # images hold set-user-ID programs, which are not for the host's users
             shutil.rmtree(self.temporary, ignore_errors=True)
             for folder in (self._blobs, self.roots, self.temporary):
                 folder.mkdir(parents=True, exist_ok=True)

@@ -112,10 +112,15 @@ def ruleset(
     links: Iterable[Link] = (),
 ) -> str:
     """Render the whole table anew, in place of whatever is there: (container address, its ports) of all that run."""
-    text = f"add table {TABLE}\ndelete table {TABLE}\n{_TABLE}"
+    text = table_removal() + _TABLE
     text += "".join(map(network_rules, networks))
     text += "".join(publish_elements(publishes, address) for address, publishes in published)
     return text + "".join(map(link_elements, links))
+
+
+def table_removal() -> str:
+    """Render the removal of everything that is ours, whether it is there or not."""
+    return f"add table {TABLE}\ndelete table {TABLE}\n"
 
 
 def network_rules(network: Network) -> str:

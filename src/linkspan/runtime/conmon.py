@@ -131,7 +131,7 @@ class Conmon:
             message, pid = {}, -1
         if pid <= 0:
             said = str(message.get("message", "")) or errors
-            raise CommandFailed(_last_error(folder.runtime_log) or said.strip() or "the monitor ended without a word", status=1)
+            raise CommandFailed(_logged_error(folder) or said.strip() or "the monitor ended without a word", status=1)
         monitor_pid = int(folder.monitor_pid.read_text())
         return Running(pid=pid, monitor_pid=monitor_pid, monitor_start=process.start_time(monitor_pid))
 
@@ -150,18 +150,21 @@ def refused(prefix: str, error: CommandFailed) -> EngineError:
     return CommandFailed(text, status=error.status, output=said)
 
 
-def _last_error(log: Path) -> str:
-    """The last error that the runtime logged, empty for none."""
-    try:
-        lines = log.read_text(errors="replace").splitlines()
-    except OSError:
-        return ""
-    for line in reversed(lines):
+def last_error(log: str) -> str:
+    """Return the last error in what a runtime logged as JSON, empty for none."""
+    for line in reversed(log.splitlines()):
         with contextlib.suppress(ValueError, AttributeError):
             entry = json.loads(line)
             if entry.get("level") in ("error", "fatal"):
                 return str(entry.get("msg", "")).strip()
     return ""
+
+
+def _logged_error(folder: Folder) -> str:
+    try:
+        return last_error(folder.runtime_log.read_text(errors="replace"))
+    except OSError:
+        return ""
 
 
 class _Messages:

@@ -8,7 +8,9 @@ import os
 import shutil
 import weakref
 from collections import defaultdict
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import TypeVar
 
 from linkspan.errors import CommandFailed, Conflict
 from linkspan.kernel import process
@@ -16,19 +18,21 @@ from linkspan.model.container import Container, Exec, Process
 from linkspan.runtime import attach as attachments
 from linkspan.runtime import devices
 from linkspan.runtime.attach import Attachment
-from linkspan.runtime.conmon import Conmon, Folder, Running, refused
+from linkspan.runtime.conmon import Conmon, Folder, Running, last_error, refused
 from linkspan.runtime.exec import Execution, Starter, exec_folder
 from linkspan.runtime.host import inspect_host
 from linkspan.runtime.oci import Choice
 from linkspan.runtime.spec import Launch, render
 from linkspan.runtime.users import User
 
+T = TypeVar("T")
+
 logger = logging.getLogger(__name__)
 
 KILLED = 137
 """Exit code of what SIGKILL ended (128 + 9)."""
 
-_GONE = ("not running", "does not exist", "already finished", "no such process", "cannot signal a stopped")
+_GONE = ("not running", "does not exist", "already finished", "no such process", "no such file or directory")
 """How runc and crun say that there is nothing left to signal."""
 _PATIENCE = 5.0
 """Seconds that a monitor gets to end after its container, before it is killed."""
@@ -60,12 +64,14 @@ class Runtime:
         await self.delete(container.id)  # a crash may have left something
         try:
             self._prepare(folder, config)
-            return await self._conmon.run(
-                folder,
-                *("--cid", container.id, "--cuuid", container.id, "--name", container.name),
-                *("--log-path", f"k8s-file:{self._containers / container.id / 'container.log'}"),
-                *_stream_options(container.spec.process),
-                pass_fds=launch.reserved,
+            return await _completed(
+                self._conmon.run(
+                    folder,
+                    *("--cid", container.id, "--cuuid", container.id, "--name", container.name),
+                    *("--log-path", f"k8s-file:{self._containers / container.id / 'container.log'}"),
+                    *_stream_options(container.spec.process),
+                    pass_fds=launch.reserved,
+                )
             )
         except BaseException as error:
             await self.delete(container.id)
@@ -151,7 +157,7 @@ class Runtime:
         Raises InvalidInput, CommandFailed in Docker's words.
         """
         try:
-            execution = await self._starter.start(self._folder(container.id), made, user, attach=attach)
+            execution = await _completed(self._starter.start(self._folder(container.id), made, user, attach=attach))
         except BaseException:
             await self._forget_exec(container.id, made.id)
             raise
@@ -182,7 +188,10 @@ class Runtime:
         return Folder(bundle=self._monitors / container_id, kept=self._containers / container_id / "exit")
 
     async def _call(self, *args: str) -> str:
-        finished = await process.run(self._choice.program, f"--root={self._root}", *args)
+        try:
+            finished = await process.run(self._choice.program, f"--root={self._root}", "--log-format=json", *args)
+        except CommandFailed as error:
+            raise CommandFailed(last_error(error.output) or str(error), status=error.status, output=error.output) from error
         return finished.output
 
     @staticmethod
@@ -218,6 +227,16 @@ class Runtime:
     async def _forget_exec(self, container_id: str, exec_id: str) -> None:
         folder = exec_folder(self._folder(container_id), exec_id)
         await asyncio.to_thread(shutil.rmtree, folder.bundle, ignore_errors=True)
+
+
+async def _completed(start: Coroutine[None, None, T]) -> T:
+    """Await a start to its end, also if the caller is cancelled: what clears it away must not come in the middle of it."""
+    task = asyncio.ensure_future(start)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 def _stream_options(asked: Process) -> list[str]:

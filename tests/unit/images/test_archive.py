@@ -13,7 +13,7 @@ from linkspan.errors import InvalidInput
 from linkspan.images import archive
 from linkspan.images.archive import ArchivedImage, SavedImage
 from linkspan.images.layers import examine
-from tests.unit.images.samples import tar_of
+from tests.unit.images.samples import DIGEST, tar_of
 
 
 def written(tmp_path: Path, files: dict[str, bytes]) -> Path:
@@ -23,7 +23,10 @@ def written(tmp_path: Path, files: dict[str, bytes]) -> Path:
 
 
 def test_the_images_of_a_docker_archive(tmp_path: Path) -> None:
-    listing = [{"Config": "c", "RepoTags": ["docker.io/library/a:1", "b"], "Layers": []}, {"Config": "d", "RepoTags": None, "Layers": []}]
+    listing = [
+        {"Config": "c", "RepoTags": ["docker.io/library/a:1", "b", f"c@{DIGEST}"], "Layers": []},
+        {"Config": "d", "RepoTags": None, "Layers": []},
+    ]
     path = written(tmp_path, {"c": b"{}", "manifest.json": json.dumps(listing).encode()})
 
     assert archive.images_in(path) == [

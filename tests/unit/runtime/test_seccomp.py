@@ -113,7 +113,7 @@ def test_two_lists_of_architectures_are_one_too_many() -> None:
         (Security(privileged=True, options=("seccomp=builtin",)), True),
     ],
 )
-def test_which_profile_a_container_gets(security: Security, default: bool) -> None:
+def test_which_profile_a_container_gets(security: Security, *, default: bool) -> None:
     assert seccomp_profile(security) == (seccomp.default_profile() if default else None)
 
 

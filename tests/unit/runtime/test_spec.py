@@ -19,7 +19,7 @@ NAMESPACE = Path("/run/linkspan/netns/x")
 ID = "f" * 64
 
 
-def launch(process: Process | None = None, *, resources: Resources = Resources(), security: Security = Security(), **more: Any) -> Launch:
+def launch(process: Process | None = None, *, resources: Resources = Resources(), security: Security = Security(), **more: Any) -> Launch:  # noqa: ANN401
     of_spec = {key: more.pop(key) for key in tuple(more) if key in Spec.__dataclass_fields__}
     spec = Spec(
         process=process or Process(args=("sh",)),
@@ -35,7 +35,7 @@ def launch(process: Process | None = None, *, resources: Resources = Resources()
     return Launch(container=container, rootfs=Path("/root-of-it"), **given)
 
 
-def rendered(host: Host = HOST, devices: tuple[Node, ...] = (), **more: Any) -> dict[str, Any]:
+def rendered(host: Host = HOST, devices: tuple[Node, ...] = (), **more: Any) -> dict[str, Any]:  # noqa: ANN401
     return render(launch(**more), host, devices)
 
 
@@ -171,7 +171,7 @@ def test_a_device_is_made_and_allowed_with_the_rights_asked_for() -> None:
         (("label=disable", "apparmor=unconfined"), False),
     ],
 )
-def test_no_new_privileges(options: tuple[str, ...], expected: bool) -> None:
+def test_no_new_privileges(options: tuple[str, ...], *, expected: bool) -> None:
     assert rendered(security=Security(options=options))["process"]["noNewPrivileges"] is expected
 
 
@@ -207,7 +207,7 @@ def test_other_ipc_modes() -> None:
         (True, Security(privileged=True), False),
     ],
 )
-def test_the_cgroup_namespace(cgroup2: bool, security: Security, own: bool) -> None:
+def test_the_cgroup_namespace(*, cgroup2: bool, security: Security, own: bool) -> None:
     assert ("cgroup" in namespaces(rendered(replace(HOST, cgroup2=cgroup2), security=security))) is own
 
 
@@ -288,7 +288,7 @@ FILES = ((Path("/c/hosts"), "/etc/hosts"), (Path("/c/resolv.conf"), "/etc/resolv
 
 
 @pytest.mark.parametrize(("read_only", "access"), [(True, "ro"), (False, "rw")])
-def test_the_networks_files_are_as_writable_as_the_root(read_only: bool, access: str) -> None:
+def test_the_networks_files_are_as_writable_as_the_root(*, read_only: bool, access: str) -> None:
     config = rendered(files=FILES, security=Security(read_only_root=read_only))
     assert config["root"]["readonly"] is read_only
     assert mount_of(config, "/etc/hosts") == {

@@ -1,0 +1,46 @@
+"""Work that goes on to its end when the client that asked for it hangs up: a start or a removal must not stop half-way."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from linkspan.errors import EngineError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Operations:
+    """Runs operations and remembers those that are not done."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what `work` returns. If the caller is cancelled, the work is not; its failure is then logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_report)
+            raise
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until all of it is done; what is not by then is cancelled."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+def _report(task: asyncio.Task[Any]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, EngineError):
+        logger.info("refused after the client had hung up: %s", error)
+    elif error is not None:
+        logger.error("failed after the client had hung up", exc_info=error)

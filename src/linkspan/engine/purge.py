@@ -1,0 +1,32 @@
+"""Taking off the host what the engine made there: after `linkspan down --purge` nothing but the data root is left."""
+
+import shutil
+
+from linkspan.config import Config
+from linkspan.errors import Conflict
+from linkspan.kernel import link, mount, netns, process
+from linkspan.kernel.nft import Firewall
+from linkspan.plan.firewall import table_removal
+from linkspan.store.sqlite import SqliteStore
+
+
+def purge(config: Config) -> None:
+    """Remove the rules, interfaces, namespaces, mounts and the exec root; images and containers stay.
+
+    Raises Conflict if an engine or a container runs. Idempotent.
+    """
+    store = SqliteStore(config.data_root / "linkspan.db")
+    try:
+        states = {container.name: container.state for container in store.containers() if container.state.running}
+        alive = [name for name, state in states.items() if process.is_alive(state.monitor_pid, state.monitor_start)]
+        if alive:
+            raise Conflict(f"containers run: {', '.join(sorted(alive))}; stop them first")
+        Firewall().apply(table_removal())
+        link.delete_many([name for name, _, _ in link.list_ours()])
+        for mounted in mount.mounts_under(config.data_root / "containers"):
+            mount.unmount(mounted)
+        for namespace in (config.exec_root / "netns").glob("*"):
+            netns.delete(namespace)
+        shutil.rmtree(config.exec_root, ignore_errors=True)
+    finally:
+        store.close()
