@@ -1,14 +1,17 @@
 """Engines for the tests: a daemon in a test host, driven by the real docker command and by `linkspan`.
 
-    with Engine(host, folder) as engine:
-        engine.docker("run", "-d", "--name", "web", "busybox", "httpd", "-f")   # output; AssertionError with its words
-        engine.refused("run", "-p", "80:80", …)                                  # the error text of a command that must fail
-        engine.inspect("web")["NetworkSettings"]["IPAddress"]
+with Engine(host, folder) as engine:
+    engine.docker("run", "-d", "--name", "web", "busybox", "httpd", "-f")   # output; AssertionError with its words
+    engine.refused("run", "-p", "80:80", …)                                  # the error text of a command that must fail
+    engine.inspect("web")["NetworkSettings"]["IPAddress"]
 """
 
+import contextlib
+import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -40,6 +43,19 @@ def docker_clients() -> dict[str, str]:
         words = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout.split()
         found[words[2].rstrip(",")] = path
     return found
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=30)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
 
 
 class Engine:
@@ -125,14 +141,14 @@ class Engine:
     def api(self, method: str, path: str, body: object = None, *, raw: bytes | None = None) -> tuple[int, Any]:
         """Ask the API itself; returns the status and the JSON answer (text, if it is none)."""
         data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
-        command = ["curl", "-sS", "--unix-socket", str(self.socket), "-X", method, "-H", "Content-Type: application/json"]
-        command += ["--data-binary", "@-", "-w", "\n%{http_code}", f"http://localhost{path}"]
-        done = subprocess.run(command, input=data, capture_output=True, timeout=30, check=True)
-        text, _, status = done.stdout.decode().rpartition("\n")
+        with contextlib.closing(_Connection(self.socket)) as connection:
+            connection.request(method, path, data, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read().decode()
         try:
-            return int(status), json.loads(text)
+            return answer.status, json.loads(text)
         except ValueError:
-            return int(status), text
+            return answer.status, text
 
     def inspect(self, ref: str) -> dict[str, Any]:
         """Return what `docker inspect` says of a container."""

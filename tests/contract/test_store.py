@@ -33,7 +33,9 @@ SPEC = Spec(
     image="sha256:1",
     image_name="busybox",
 )
-CONTAINER = Container(id="c" * 64, name="web", created=5, spec=SPEC, publishes=(Publish(host_ip=IPv4Address(0), host_port=1, port=Port(80)),))
+CONTAINER = Container(
+    id="c" * 64, name="web", created=5, spec=SPEC, publishes=(Publish(host_ip=IPv4Address(0), host_port=1, port=Port(80)),)
+)
 ENDPOINT = Endpoint(id="e" * 64, network=NETWORK.id, sandbox=CONTAINER.id, mac="02:00:00:00:00:01", address=IPv4Interface("172.17.0.2/16"))
 
 

@@ -4,7 +4,6 @@ import json
 import subprocess
 
 import pytest
-
 from tests.engines import Engine, docker_clients
 from tests.hosts import until
 
@@ -197,7 +196,9 @@ def test_ps_filters_and_format(engine: Engine) -> None:
 
 def test_options_of_run(engine: Engine) -> None:
     (engine.folder / "env").write_text("FROM_FILE=yes\n")
-    script = "echo $A $FROM_FILE; pwd; id -u; hostname; cat /proc/sys/net/ipv4/ip_default_ttl; ulimit -n; ls /scratch; df /scratch | tail -n 1"
+    script = (
+        "echo $A $FROM_FILE; pwd; id -u; hostname; cat /proc/sys/net/ipv4/ip_default_ttl; ulimit -n; ls /scratch; df /scratch | tail -n 1"
+    )
     out = engine.docker(
         "run", "--rm", "-e", "A=b", "--env-file", engine.folder / "env", "-w", "/usr", "-u", "65534", "-h", "box",
         "--sysctl", "net.ipv4.ip_default_ttl=33", "--ulimit", "nofile=512:512", "--tmpfs", "/scratch:size=1m", "--read-only",

@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 
 import pytest
-
 from tests.engines import Engine
 from tests.hosts import HOST_ADDRESS, OUTSIDE_ADDRESS, Host, until
 
@@ -117,7 +116,9 @@ def test_members_keep_their_network_when_the_target_is_removed(engine: Engine) -
 def veth(engine: Engine, name: str) -> str:
     """The host end of a container's interface."""
     index = engine.docker("exec", name, "cat", "/sys/class/net/eth0/iflink")
-    return next(line.split(": ")[1].partition("@")[0] for line in engine.host.sh("ip", "-o", "link").splitlines() if line.startswith(f"{index}: "))
+    return next(
+        line.split(": ")[1].partition("@")[0] for line in engine.host.sh("ip", "-o", "link").splitlines() if line.startswith(f"{index}: ")
+    )
 
 
 def test_renaming_the_target_keeps_the_join(engine: Engine) -> None:
@@ -132,7 +133,10 @@ def test_renaming_the_target_keeps_the_join(engine: Engine) -> None:
     ("flags", "text"),
     [
         (["--hostname", "x"], "conflicting options: hostname and the network mode"),
-        (["--link", "target"], "conflicting options: container type network can't be used with links. This would result in undefined behavior"),
+        (
+            ["--link", "target"],
+            "conflicting options: container type network can't be used with links. This would result in undefined behavior",
+        ),
         (["--dns", "192.0.2.1"], "conflicting options: dns and the network mode"),
         (["--add-host", "a:192.0.2.1"], "conflicting options: custom host-to-IP mapping and the network mode"),
         (["-p", "80:80"], "conflicting options: port publishing and the container type network mode"),
@@ -151,7 +155,10 @@ def test_conflicts_of_container_mode(engine: Engine, flags: list[str], text: str
 @pytest.mark.parametrize(
     ("flags", "text"),
     [
-        (["--net=host", "--link", "target"], "conflicting options: host type networking can't be used with links. This would result in undefined behavior"),
+        (
+            ["--net=host", "--link", "target"],
+            "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
+        ),
         (["--uts=host", "--hostname", "x"], "conflicting options: hostname and the UTS mode"),
         (["--hostname", "x" * 65], "is too long (maximum 64 bytes)"),
         (["--ip", "172.17.0.9"], "user-specified IP address is supported on user-defined networks only"),
@@ -200,7 +207,9 @@ def test_icc_off_keeps_containers_apart_but_not_from_published_ports(new_engine:
 
 
 def test_the_daemons_bridge_options_hold(new_engine: Callable[..., Engine]) -> None:
-    engine = new_engine("--bip", "10.20.0.1/24", "--fixed-cidr", "10.20.0.128/25", "--mtu", "1400", "--dns", "192.0.2.1", "--dns-search", "x.example")
+    engine = new_engine(
+        "--bip", "10.20.0.1/24", "--fixed-cidr", "10.20.0.128/25", "--mtu", "1400", "--dns", "192.0.2.1", "--dns-search", "x.example"
+    )
     assert "inet 10.20.0.1/24 brd 10.20.0.255" in engine.host.sh("ip", "addr", "show", "docker0")
     engine.docker("run", "-d", "--name", "c", *SLEEP)
     assert engine.address("c") == "10.20.0.128"

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-
 from tests.engines import Engine
 from tests.hosts import HOST_ADDRESS, Host, until
 

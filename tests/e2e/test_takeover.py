@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-
 from tests.engines import Engine
 from tests.hosts import HOST_ADDRESS, Host, until
 
@@ -38,7 +37,9 @@ def test_what_ended_meanwhile_has_its_exit_code_and_its_log(new_engine: Callable
     engine.docker("run", "-d", "--name", "c", "busybox", "sh", "-c", "echo started; read line; echo got $line; exit 42")
     engine.docker("run", "-d", "--name", "w", "-p", "8080:80", "-i", "busybox", "sh", "-c", "read line; exit 7")
     engine.docker("rm", "-f", "c")
-    engine.docker("run", "-d", "--name", "c", "busybox", "sh", "-c", "echo started; while [ ! -e /go ]; do sleep 0.02; done; echo done; exit 42")
+    engine.docker(
+        "run", "-d", "--name", "c", "busybox", "sh", "-c", "echo started; while [ ! -e /go ]; do sleep 0.02; done; echo done; exit 42"
+    )
     pid = engine.inspect("c")["State"]["Pid"]
     engine.kill()
     engine.host.sh("touch", f"/proc/{pid}/root/go")

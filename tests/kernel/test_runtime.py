@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.hosts import Host, until
 
-from linkspan.errors import CommandFailed, Conflict, EngineError, InvalidInput
+from linkspan.errors import CommandFailed, Conflict, EngineError, InvalidInput, MissingTool
 from linkspan.kernel import process
 from linkspan.model.container import Container, Exec, Mount, NetworkConfig, NetworkMode, Process, Resources, Security, Spec, Ulimit
 from linkspan.runtime import logs, oci
@@ -285,12 +285,13 @@ def test_the_end_of_a_container_is_noticed_though_a_client_does_not_read(on_benc
     async def scenario(bench: Bench) -> None:
         launch = bench.launch("yes")
         running = await bench.runtime.create(launch)
-        await bench.runtime.attach(launch.container.id)
+        attachment = await bench.runtime.attach(launch.container.id)
         await bench.runtime.start(launch.container.id)
         await asyncio.to_thread(until, lambda: blocked_in_sending(running))
         ended = asyncio.create_task(bench.wait(launch, running))
         await bench.runtime.kill(launch.container.id, 9)
         assert await ended == 137
+        await attachment.close()
 
     on_bench(scenario)
 
@@ -579,7 +580,34 @@ def test_mounts_files_and_devices(on_bench: Scenario, tmp_path: Path) -> None:
     on_bench(scenario)
 
 
-def test_an_init_reaps_what_its_child_leaves(on_bench: Scenario) -> None:
+def test_a_read_only_root_takes_the_networks_files_too(on_bench: Scenario, tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text("127.0.0.1 here\n")
+
+    async def scenario(bench: Bench) -> None:
+        script = "cat /etc/hosts; echo x 2>/dev/null >/etc/hosts || echo refused; echo ok >/dev/shm/x && cat /dev/shm/x"
+        files = ((tmp_path / "hosts", "/etc/hosts"),)
+        launch = bench.launch("sh", "-c", script, files=files, security=Security(read_only_root=True))
+        assert await bench.run(launch) == (0, b"127.0.0.1 here\nrefused\nok\n", b"")
+
+    on_bench(scenario)
+
+
+def test_a_start_that_is_cancelled_leaves_nothing(on_bench: Scenario) -> None:
+    async def scenario(bench: Bench) -> None:
+        launch = bench.launch("sleep", "1000")
+        starting = asyncio.create_task(bench.runtime.create(launch))
+        folder = bench.folder / "exec/monitor" / launch.container.id
+        await asyncio.to_thread(until, (folder / "attach").exists)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert not bench.runtime.ids()
+        assert _processes_of(bench.folder) == []
+
+    on_bench(scenario)
+
+
+def test_an_init_runs_in_front(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
         launch = bench.launch("sh", "-c", "echo $$; tr '\\0' ' ' </proc/1/cmdline", init_binary=oci.find_init())
         code, out, _ = await bench.run(launch)
@@ -618,3 +646,17 @@ def test_sysctls_are_the_containers_own(on_bench: Scenario) -> None:
         assert await bench.run(launch) == (0, b"77\nexample\n", b"")
 
     on_bench(scenario)
+
+
+def test_the_runtime_that_is_asked_for_is_used(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        chosen = await oci.choose_runtime()
+        assert chosen.reason.startswith(f"{chosen.name}: ")
+        assert (await oci.choose_runtime("runc")).program == process.find("runc")
+        assert (await oci.choose_runtime(str(process.find("runc")))).name == "runc"
+        with pytest.raises(MissingTool, match="nothing is not installed"):
+            await oci.choose_runtime("nothing")
+        with pytest.raises(InvalidInput, match="no such OCI runtime"):
+            await oci.choose_runtime(str(tmp_path / "missing"))
+
+    asyncio.run(scenario())

@@ -125,5 +125,14 @@ def failure_line(message: str) -> bytes:
 
 async def lines(values: AsyncIterator[Mapping[str, object]]) -> AsyncGenerator[bytes, None]:
     """Yield each value as a line of JSON."""
-    async for value in values:
-        yield encode(value)
+    try:
+        async for value in values:
+            yield encode(value)
+    finally:
+        await close(values)
+
+
+async def close(iterator: AsyncIterator[object]) -> None:
+    """End an async generator now, and not when it is collected: it may hold a subscription, a file, a process."""
+    if isinstance(iterator, AsyncGenerator):
+        await iterator.aclose()

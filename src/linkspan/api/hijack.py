@@ -101,8 +101,8 @@ class RawConnection(asyncio.Protocol):
         asyncio.get_running_loop().add_reader(self._watch.fileno(), self._transport.abort)
 
 
-class TakenOver(web.StreamResponse):
-    """What a handler returns that took the connection over: there is nothing left to send."""
+class NoAnswer(web.StreamResponse):
+    """What is returned when nothing is left to send: the connection was taken over, or the client has hung up."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ because it has no notion of a hijacked connection. One connection per request: o
 import contextlib
 import json
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,8 +17,11 @@ API_VERSION = "1.51"
 _PIECE = 1 << 16
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~:/")
 
+Json = Any
+"""What json.loads returns. The command shows the engine's answers and does not check them: their schema is Docker's."""
+JsonObject = dict[str, Any]
 Value = str | int | bool | None | Sequence[str]
-Query = dict[str, Value]
+Query = Mapping[str, Value]
 Body = bytes | Iterable[bytes] | None
 
 
@@ -109,7 +112,7 @@ class Answer:
     def read(self) -> bytes:
         return b"".join(self.pieces())
 
-    def json(self) -> Any:
+    def json(self) -> Json:
         """Parse the whole body; None if it is empty."""
         content = self.read()
         try:
@@ -117,7 +120,7 @@ class Answer:
         except ValueError as error:
             raise CommandError(f"the engine's answer is not JSON: {error}") from error
 
-    def messages(self) -> Iterator[dict[str, Any]]:
+    def messages(self) -> Iterator[JsonObject]:
         """Yield the JSON objects of a stream as they arrive, one per line."""
         rest = b""
         for piece in self.pieces():
@@ -159,13 +162,13 @@ class Client:
         self.host = host
         self._wake = wake
 
-    def get(self, path: str, **query: Value) -> Any:
+    def get(self, path: str, **query: Value) -> Json:
         return self._whole("GET", path, query, None)
 
-    def post(self, path: str, body: Any = None, **query: Value) -> Any:
+    def post(self, path: str, body: object = None, **query: Value) -> Json:
         return self._whole("POST", path, query, body)
 
-    def delete(self, path: str, **query: Value) -> Any:
+    def delete(self, path: str, **query: Value) -> Json:
         return self._whole("DELETE", path, query, None)
 
     def stream(self, method: str, path: str, query: Query | None = None, body: Body = None) -> Answer:
@@ -173,7 +176,7 @@ class Client:
         headers = {"Content-Type": "application/x-tar"} if body is not None else {}
         return self._checked(self._send(method, path, query or {}, headers, body))
 
-    def hijack(self, path: str, query: Query | None = None, body: Any = None) -> Connection:
+    def hijack(self, path: str, query: Query | None = None, body: object = None) -> Connection:
         """POST, and take over the connection: from here on both sides send raw bytes."""
         headers = {"Connection": "Upgrade", "Upgrade": "tcp"}
         if body is not None:
@@ -184,7 +187,7 @@ class Client:
             self._checked(answer)
         return answer.connection
 
-    def _whole(self, method: str, path: str, query: Query, body: Any) -> Any:
+    def _whole(self, method: str, path: str, query: Query, body: object) -> Json:
         content = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if content is not None else {}
         with self._checked(self._send(method, path, query, headers, content)) as answer:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Sequence
 
+from linkspan.cli import settings
 from linkspan.cli.client import Client, encode_filters
 from linkspan.cli.commands import GROUPS, TOP, Command, load
 from linkspan.cli.failures import CommandError
@@ -71,7 +72,7 @@ def _candidates(host_flag: str, before: Sequence[str], current: str) -> Iterable
         return [f"--{flag.name}" for flag in command.flags if not flag.hidden] + ["--help"]
     if path == "completion":
         return _SCRIPTS
-    return _values(Client(_host(host_flag)), _wanted(command, before))
+    return _values(Client(settings.host(host_flag)), _wanted(command, before))
 
 
 def _wanted(command: Command, before: Sequence[str]) -> str:
@@ -89,12 +90,6 @@ def _flag(command: Command, word: str) -> Flag | None:
     if not word.startswith("-") or "=" in word:
         return None
     return next((flag for flag in command.flags if word in (f"--{flag.name}", f"-{flag.short}")), None)
-
-
-def _host(flag: str) -> str:
-    from linkspan.cli import settings
-
-    return settings.host(flag)
 
 
 def _values(client: Client, kind: str) -> list[str]:

@@ -4,11 +4,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from linkspan.cli.client import Client, Query, container_path, encode_filters
+from linkspan.cli.client import Client, Value, container_path, encode_filters
 from linkspan.cli.commands import Command
 from linkspan.cli.failures import ApiError, CommandError
 from linkspan.cli.options import FILTER, INT, STRING, Flag, Given
-from linkspan.cli.output import at_once, complain, confirm, for_each, table
+from linkspan.cli.output import complain, confirm, for_each, table
+from linkspan.cli.parallel import at_once
 from linkspan.cli.units import decimal_size
 
 _TIMEOUT = Flag("timeout", "Seconds to wait before killing the container", INT, "t", also=("time",))
@@ -19,7 +20,7 @@ def _posting(action: str, *, at_the_same_time: bool = True) -> Callable[[Client,
     """Return a command that posts `action` to each container, with the flags that were given as the query."""
 
     def run(client: Client, given: Given) -> int:
-        query: Query = {}
+        query: dict[str, Value] = {}
         for flag, name in (("timeout", "t"), ("signal", "signal")):
             if given.has(flag):
                 query[name] = given.text(flag) if flag == "signal" else str(given.number(flag))

@@ -7,18 +7,16 @@ CommandError in Docker's words.
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from linkspan.cli import create_network, ports
+from linkspan.cli.client import JsonObject
 from linkspan.cli.containers import restart_policy
 from linkspan.cli.failures import CommandError
 from linkspan.cli.options import Given
 from linkspan.config import environment
 
-Json = dict[str, Any]
 
-
-def create_body(given: Given, image: str, arguments: list[str]) -> Json:
+def create_body(given: Given, image: str, arguments: list[str]) -> JsonObject:
     """Return the request for a container of `image` that runs `arguments`."""
     if given.switch("rm") and given.text("restart") not in ("", "no"):
         raise CommandError("conflicting options: cannot specify both --restart and --rm")
@@ -31,7 +29,7 @@ def create_body(given: Given, image: str, arguments: list[str]) -> Json:
     }
 
 
-def _process(given: Given, image: str, arguments: list[str]) -> Json:
+def _process(given: Given, image: str, arguments: list[str]) -> JsonObject:
     attached = given.many("attach") or ["stdout", "stderr"]
     stdin = given.switch("interactive")
     healthcheck = {"Test": ["NONE"]} if given.switch("no-healthcheck") else None
@@ -58,7 +56,7 @@ def _process(given: Given, image: str, arguments: list[str]) -> Json:
     }
 
 
-def _host_config(given: Given) -> Json:
+def _host_config(given: Given) -> JsonObject:
     log = {"Type": given.text("log-driver"), "Config": _pairs(given.many("log-opt"))}
     return {
         **_limits(given),
@@ -86,7 +84,7 @@ def _host_config(given: Given) -> Json:
     }
 
 
-def _limits(given: Given) -> Json:
+def _limits(given: Given) -> JsonObject:
     return {
         "CpuPeriod": given.number("cpu-period"),
         "CpuQuota": given.number("cpu-quota"),
@@ -105,7 +103,7 @@ def _limits(given: Given) -> Json:
     }
 
 
-def _rights(given: Given) -> Json:
+def _rights(given: Given) -> JsonObject:
     security = [_security_option(option) for option in given.many("security-opt")]
     bare = "systempaths=unconfined" in security
     return {
@@ -128,7 +126,7 @@ _POINTERS = frozenset(("Init", "StopTimeout", "MaskedPaths", "ReadonlyPaths"))
 """Fields whose zero value was asked for if it is there: None stands for absent."""
 
 
-def _present(values: Json) -> Json:
+def _present(values: JsonObject) -> JsonObject:
     return {key: value for key, value in values.items() if (value is not None if key in _POINTERS else bool(value))}
 
 
@@ -158,7 +156,7 @@ def _bind(volume: str) -> str:
     return f"{Path(source).resolve()}:{rest}" if source.startswith(".") else volume
 
 
-def _device(spec: str) -> Json:
+def _device(spec: str) -> JsonObject:
     parts = spec.split(":")
     if len(parts) > 3:
         raise CommandError(f"bad format for path: {spec}")

@@ -33,7 +33,9 @@ _NETWORK = (
     Flag("link", "Add link to another container", LINKS),
     Flag("link-local-ip", "Container IPv4/IPv6 link-local addresses", ADDRESSES),
     Flag("mac-address", "Container MAC address (e.g., 92:d0:c6:0a:29:33)", STRING),
-    Flag("network", "Connect a container to a network: bridge, host, none, container:NAME or the name of a network", NETWORKS, also=("net",)),
+    Flag(
+        "network", "Connect a container to a network: bridge, host, none, container:NAME or the name of a network", NETWORKS, also=("net",)
+    ),
     Flag("network-alias", "Add network-scoped alias for the container", LIST, also=("net-alias",)),
     Flag("publish", "Publish a container's port(s) to the host", LIST, "p"),
     Flag("publish-all", "Publish all exposed ports to random ports", BOOL, "P"),

@@ -15,12 +15,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+from linkspan import config
 from linkspan.cli import settings
 from linkspan.cli.client import Client, container_path
 from linkspan.cli.commands import Command
 from linkspan.cli.failures import ApiError, CommandError
 from linkspan.cli.options import Given
-from linkspan.cli.output import at_once, complain
+from linkspan.cli.output import complain
+from linkspan.cli.parallel import at_once
+from linkspan.errors import InvalidInput
 
 _PATIENCE = 10.0
 _PAUSE = 0.02
@@ -41,9 +44,6 @@ def place(flags: Sequence[str]) -> Place:
 
     Raises CommandError in the engine's words if they are wrong.
     """
-    from linkspan import config
-    from linkspan.errors import InvalidInput
-
     try:
         loaded = config.load(flags)
     except InvalidInput as error:
@@ -61,8 +61,16 @@ def autostart(host: str) -> bool:
     return True
 
 
-def _up(_client: Client, given: Given) -> int:
-    flags = [flag for flag in given.arguments if flag != "--"]
+def _flags(client: Client, given: Given) -> list[str]:
+    """Return the engine's flags: those that were given, and the socket that `-H` or the environment named."""
+    flags = [flag for flag in given.arguments if flag not in ("--", "--containers")]
+    if client.host == settings.DEFAULT_HOST or any(flag.startswith(("-H", "--host")) for flag in flags):
+        return flags
+    return ["--host", client.host, *flags]
+
+
+def _up(client: Client, given: Given) -> int:
+    flags = _flags(client, given)
     where = place(flags)
     started = _start(where, flags)
     print(f"linkspan is {'' if started else 'already '}running on {where.host} (pid {_pid(where) or '?'})")
@@ -123,7 +131,7 @@ def _become_engine(flags: Sequence[str], output: int) -> NoReturn:
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.chdir("/")
-        os.execv(sys.executable, [sys.executable, "-m", "linkspan", "daemon", *flags])
+        os.execv(sys.executable, [sys.executable, "-m", "linkspan", "daemon", *flags])  # noqa: S606 - no shell is what is wanted
     finally:
         os._exit(127)
 
@@ -147,9 +155,8 @@ def _end_of(log: Path, start: int) -> str:
     return "\n".join(f"  {line}" for line in lines[-_SHOWN_LOG_LINES:]) or "  (it is empty)"
 
 
-def _down(_client: Client, given: Given) -> int:
-    flags = [flag for flag in given.arguments if flag not in ("--", "--containers")]
-    where = place(flags)
+def _down(client: Client, given: Given) -> int:
+    where = place(_flags(client, given))
     if "--containers" in given.arguments and answers(where.host):
         _stop_containers(where.host)
     pid = _pid(where)
@@ -204,7 +211,7 @@ def _terminate(pid: int) -> None:
 
 
 def _daemon(_client: Client, _given: Given) -> int:
-    raise CommandError("linkspan daemon is started by `python -m linkspan daemon`")
+    raise CommandError("the engine's flags go after its name: linkspan daemon [ENGINE FLAGS]")
 
 
 COMMANDS = {

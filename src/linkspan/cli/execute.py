@@ -3,9 +3,9 @@
 import contextlib
 
 from linkspan.cli import terminal
-from linkspan.cli.client import Client, container_path
+from linkspan.cli.client import Client, JsonObject, container_path
 from linkspan.cli.commands import Command
-from linkspan.cli.create_body import Json, environment_entries
+from linkspan.cli.create_body import environment_entries
 from linkspan.cli.create_flags import DETACH_KEYS
 from linkspan.cli.create_values import ENVIRONMENT
 from linkspan.cli.failures import ApiError, CommandError
@@ -39,7 +39,7 @@ def _exec(client: Client, given: Given) -> int:
     return int(client.get(f"/exec/{identity}/json").get("ExitCode") or 0)
 
 
-def _body(given: Given, arguments: list[str], *, stdin: bool, attached: bool) -> Json:
+def _body(given: Given, arguments: list[str], *, stdin: bool, attached: bool) -> JsonObject:
     return {
         "AttachStderr": attached,
         "AttachStdin": stdin,
@@ -54,7 +54,7 @@ def _body(given: Given, arguments: list[str], *, stdin: bool, attached: bool) ->
     }
 
 
-def _converse(client: Client, identity: str, start: Json, keys: bytes, *, stdin: bool) -> bool:
+def _converse(client: Client, identity: str, start: JsonObject, keys: bytes, *, stdin: bool) -> bool:
     """Start the process and talk with it until it ends (True) or the user detaches (False)."""
     path, tty = f"/exec/{identity}", bool(start["Tty"])
     connection = client.hijack(f"{path}/start", body=start)

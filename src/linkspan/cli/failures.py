@@ -37,7 +37,7 @@ class Unreachable(CommandError):
     """Nothing answers on the socket, or it may not be used."""
 
 
-class Exit(Exception):  # noqa: N818 - it is not always an error
+class Exit(Exception):
     """End now with `status`; everything has been said."""
 
     def __init__(self, status: int) -> None:

@@ -45,10 +45,12 @@ def command_help(command: Command) -> str:
 
 
 def usage_line(command: Command) -> str:
+    """The line that errors and help texts show: `Usage:  linkspan stop [OPTIONS] CONTAINER…`."""
     return f"Usage:  linkspan {command.path} {command.usage}".rstrip()
 
 
 def summary_of(path: str) -> str:
+    """What the help says of a command in one line."""
     group, _, name = path.partition(" ")
     return GROUPS[group][name].summary if name else TOP[group].summary
 

@@ -2,24 +2,23 @@
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
 
-from linkspan.cli.client import Client, container_path, quote
+from linkspan.cli.client import Client, Json, container_path, quote
 from linkspan.cli.commands import Command
 from linkspan.cli.failures import ApiError, CommandError, Exit
 from linkspan.cli.options import BOOL, STRING, Flag, Given
 from linkspan.cli.output import complain, renderer
 
 
-def _get_container(client: Client, name: str, given: Given) -> Any:
+def _get_container(client: Client, name: str, given: Given) -> Json:
     return client.get(container_path(name, "json"), size=given.switch("size"))
 
 
-def _get_image(client: Client, name: str, _given: Given) -> Any:
+def _get_image(client: Client, name: str, _given: Given) -> Json:
     return client.get(f"/images/{quote(name)}/json")
 
 
-def _get_network(client: Client, name: str, given: Given) -> Any:
+def _get_network(client: Client, name: str, given: Given) -> Json:
     return client.get(f"/networks/{quote(name)}", verbose=given.switch("verbose"))
 
 
@@ -40,7 +39,7 @@ def _inspecting(*kinds: str) -> Callable[[Client, Given], int]:
     return run
 
 
-def _find(client: Client, name: str, given: Given, kinds: Iterable[str]) -> Any:
+def _find(client: Client, name: str, given: Given, kinds: Iterable[str]) -> Json:
     """Return what the engine knows of `name`.
 
     Raises CommandError as docker words it: its own sentence where several kinds were tried, the engine's where it was one.
@@ -55,10 +54,10 @@ def _find(client: Client, name: str, given: Given, kinds: Iterable[str]) -> Any:
     raise CommandError(f"Error: No such object: {name}")
 
 
-def _show(names: Iterable[str], form: str, find: Callable[[str], Any]) -> int:
+def _show(names: Iterable[str], form: str, find: Callable[[str], Json]) -> int:
     """Print what `find` returns for each name: as one JSON list, or each by a template; then the errors."""
     render = _renderer(form) if form else None
-    found: list[Any] = []
+    found: list[Json] = []
     errors: list[str] = []
     for name in names:
         try:
@@ -78,7 +77,7 @@ def _show(names: Iterable[str], form: str, find: Callable[[str], Any]) -> int:
     return 0
 
 
-def _renderer(form: str) -> Callable[[Any], str]:
+def _renderer(form: str) -> Callable[[Json], str]:
     return renderer("{{json .}}" if form == "json" else form, "template parsing error", "template parsing error", 64)
 
 

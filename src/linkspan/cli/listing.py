@@ -142,10 +142,7 @@ def _bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-_FORMAT_HELP = (
-    "Format output: 'table' (default), 'table TEMPLATE', 'json' or a Go template, "
-    "e.g. '{{.Names}}: {{.Ports}}'"
-)
+_FORMAT_HELP = "Format output: 'table' (default), 'table TEMPLATE', 'json' or a Go template, e.g. '{{.Names}}: {{.Ports}}'"
 FORMAT = Flag("format", _FORMAT_HELP, STRING)
 
 COMMANDS = {

@@ -2,7 +2,7 @@
 
 import time
 
-from linkspan.cli.client import Client, Query, container_path
+from linkspan.cli.client import Client, Value, container_path
 from linkspan.cli.commands import Command
 from linkspan.cli.failures import CommandError
 from linkspan.cli.options import BOOL, STRING, Flag, Given
@@ -14,7 +14,7 @@ from linkspan.cli.units import read_moment
 def _logs(client: Client, given: Given) -> int:
     found = client.get(container_path(given.arguments[0], "json"))
     now = time.time()
-    query: Query = {
+    query: dict[str, Value] = {
         "stdout": True,
         "stderr": True,
         "follow": given.switch("follow"),

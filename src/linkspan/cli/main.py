@@ -1,10 +1,13 @@
 """The command `linkspan`: finds the command that was called, runs it, and turns what goes wrong into words and an exit status."""
+# ruff: noqa: PLC0415 - a call imports what it needs and no more: `linkspan ps` is to take less than a tenth of a second
 
 import io
 import os
 import sys
 from collections.abc import Sequence
 
+from linkspan import __version__
+from linkspan.cli import settings
 from linkspan.cli.client import Client
 from linkspan.cli.commands import ALIASES, GROUPS, TOP, Command, load
 from linkspan.cli.failures import CommandError, Exit, UsageError
@@ -50,8 +53,6 @@ def _main(argv: Sequence[str]) -> int:
 def _dispatch(given: Given) -> int:
     words = given.arguments
     if given.switch("version"):
-        from linkspan import __version__
-
         print(f"linkspan version {__version__}")
         return 0
     if not words or words[0] == "help" or given.switch("help"):
@@ -110,8 +111,6 @@ def _call(command: Command, words: Sequence[str], host_flag: str) -> int:
 
 
 def _client(command: Command, host_flag: str) -> Client:
-    from linkspan.cli import settings
-
     host = settings.host(host_flag)
 
     def wake() -> bool:

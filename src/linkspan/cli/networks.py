@@ -1,5 +1,6 @@
 """`linkspan network ls|create|rm|connect|disconnect|prune` (inspect is with the other inspects)."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -114,8 +115,6 @@ def _pools(given: Given) -> list[dict[str, Any]]:
 
 def _overlap(one: str, other: str) -> bool:
     """Whether two subnets overlap; what is no subnet overlaps nothing, and the engine will say so."""
-    import ipaddress
-
     try:
         return ipaddress.ip_network(one, strict=False).overlaps(ipaddress.ip_network(other, strict=False))
     except (ValueError, TypeError):
@@ -123,8 +122,6 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _assign(pools: Mapping[str, dict[str, Any]], field: str, title: str, entry: tuple[str, str]) -> None:
-    import ipaddress
-
     text, address = entry
     try:
         inside = [pool for subnet, pool in pools.items() if ipaddress.ip_address(address) in ipaddress.ip_network(subnet, strict=False)]

@@ -99,7 +99,8 @@ class Given:
         return str(self._value(name) or "")
 
     def number(self, name: str) -> int:
-        return int(self._value(name) or 0)
+        value = self._value(name)
+        return value if isinstance(value, int) else 0
 
     def many(self, name: str) -> list[Any]:
         return list(self._values.get(name, ()))
@@ -118,7 +119,7 @@ class Given:
         else:
             self._values[flag.name] = value
 
-    def _value(self, name: str) -> Any:
+    def _value(self, name: str) -> object:
         if name in self._values:
             return self._values[name]
         flag = self._flags[name]

@@ -1,4 +1,5 @@
 """What commands print: tables as Go's tabwriter aligns them, rows by `--format`, several objects each with its own error."""
+# ruff: noqa: PLC0415 - most calls print no template, and never import that module
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,7 +42,7 @@ def print_rows(rows: Iterable[Row], form: str, headers: Mapping[str, str], colum
     sys.stdout.write(table([line.split("\t") for row in (heading, *rows) for line in render(row).split("\n")]))
 
 
-def renderer(source: str, unparsed: str, failed: str, status: int = 1) -> Callable[[Any], str]:
+def renderer(source: str, unparsed: str, failed: str, status: int = 1) -> Callable[[object], str]:
     """Return what renders a value by the template `source`.
 
     Raises CommandError that begins with `unparsed` if it is no template (with `status`); rendering raises one that begins with `failed`.
@@ -54,7 +55,7 @@ def renderer(source: str, unparsed: str, failed: str, status: int = 1) -> Callab
     except TemplateError as error:
         raise CommandError(f"{unparsed}: {error}", status) from error
 
-    def render(value: Any) -> str:
+    def render(value: object) -> str:
         try:
             return template.render(value)
         except TemplateError as error:
@@ -77,33 +78,6 @@ def for_each(names: Iterable[str], action: Callable[[str], str | None]) -> int:
             if said is not None:
                 print(said)
     return status
-
-
-def at_once(names: Sequence[str], action: Callable[[str], str | None]) -> int:
-    """As `for_each`, with all names at the same time: a stop takes seconds."""
-    import threading
-
-    results: dict[int, str | CommandError | None] = {}
-
-    def work(place: int) -> None:
-        try:
-            results[place] = action(names[place])
-        except CommandError as error:
-            results[place] = error
-
-    threads = [threading.Thread(target=work, args=(place,), daemon=True) for place in range(len(names))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    def report(place: str) -> str | None:
-        result = results[int(place)]
-        if isinstance(result, CommandError):
-            raise result
-        return result
-
-    return for_each(map(str, range(len(names))), report)
 
 
 def complain(message: str) -> None:
@@ -132,4 +106,5 @@ def shorten(text: str, length: int) -> str:
 
 
 def labels_text(labels: Mapping[str, str] | None) -> str:
+    """Return the LABELS column: `a=1,b=2`."""
     return ",".join(f"{name}={value}" for name, value in sorted((labels or {}).items()))

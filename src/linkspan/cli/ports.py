@@ -7,6 +7,7 @@
 or `target=80,published=8080,protocol=udp`. Source: nat.ParsePortSpec of docker/go-connections, opts/port.go of docker/cli.
 """
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -103,8 +104,6 @@ def _split(raw: str) -> tuple[str, str, str, str]:
 def _address(text: str) -> str:
     if not text:
         return ""
-    import ipaddress
-
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
         if "%" in bare:

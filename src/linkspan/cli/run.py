@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from linkspan.cli import reference, terminal
-from linkspan.cli.client import Answer, Client, Connection
+from linkspan.cli.client import Answer, Client, Connection, JsonObject
 from linkspan.cli.commands import Command
-from linkspan.cli.create_body import Json, create_body
+from linkspan.cli.create_body import create_body
 from linkspan.cli.create_flags import CREATE_FLAGS, RUN_FLAGS
 from linkspan.cli.failures import ApiError, CommandError
 from linkspan.cli.options import Given
 from linkspan.cli.output import complain
 from linkspan.cli.session import Session, Target, exit_code
 from linkspan.cli.terminal import FORWARDED, RawMode, Signals
+from linkspan.cli.transfer import pull_image
 
 _REFUSED = 125
 _NOT_EXECUTABLE = 126
@@ -76,17 +77,17 @@ def _hinted(command: str) -> Iterator[None]:
         raise CommandError(f"linkspan: {error}\n\nRun 'linkspan {command} --help' for more information", status) from error
 
 
-def _body(given: Given, image: str, arguments: list[str]) -> Json:
+def _body(given: Given, image: str, arguments: list[str]) -> JsonObject:
     reference.parse(image)
     if given.text("pull") not in ("always", "missing", "never"):
-        raise CommandError(f"invalid pull option: '{given.text('pull')}': must be one of \"always\", \"missing\" or \"never\"")
+        raise CommandError(f'invalid pull option: \'{given.text("pull")}\': must be one of "always", "missing" or "never"')
     body = create_body(given, image, arguments)
     if body.get("Tty") and (size := terminal.size()) is not None:
         body["HostConfig"]["ConsoleSize"] = list(size)
     return body
 
 
-def _create_container(client: Client, given: Given, body: Json) -> str:
+def _create_container(client: Client, given: Given, body: JsonObject) -> str:
     """Create the container, with a pull if its image is missing; return its id."""
     cidfile = Path(given.text("cidfile")) if given.text("cidfile") else None
     if cidfile is not None and cidfile.exists():
@@ -111,18 +112,16 @@ def _create_container(client: Client, given: Given, body: Json) -> str:
     return str(answer["Id"])
 
 
-def _post(client: Client, given: Given, body: Json) -> Json:
-    answer: Json = client.post("/containers/create", body, name=given.text("name"), platform=given.text("platform"))
+def _post(client: Client, given: Given, body: JsonObject) -> JsonObject:
+    answer: JsonObject = client.post("/containers/create", body, name=given.text("name"), platform=given.text("platform"))
     return answer
 
 
 def _pull(client: Client, given: Given, image: str) -> None:
-    from linkspan.cli.transfer import pull_image
-
     pull_image(client, image, given.text("platform"), None if given.switch("quiet") else sys.stderr)
 
 
-def _run_attached(client: Client, given: Given, identity: str, body: Json, keys: bytes) -> int:
+def _run_attached(client: Client, given: Given, identity: str, body: JsonObject, keys: bytes) -> int:
     """Attach, start, and stay until the container ends or the user detaches."""
     path = f"/containers/{identity}"
     tty = bool(body.get("Tty"))
@@ -139,7 +138,7 @@ def _run_attached(client: Client, given: Given, identity: str, body: Json, keys:
             return exit_code(target, signals, waiting) if ended else 0
 
 
-def attach(client: Client, path: str, streams: Json, detach_keys: str) -> Connection:
+def attach(client: Client, path: str, streams: JsonObject, detach_keys: str) -> Connection:
     """Attach to those of stdin, stdout and stderr that `streams` (AttachStdin, …) names."""
     wanted = {name: bool(streams.get(f"Attach{name.capitalize()}")) for name in ("stdin", "stdout", "stderr")}
     return client.hijack(f"{path}/attach", {"stream": True, **wanted, "detachKeys": detach_keys})

@@ -14,4 +14,5 @@ def host(flag: str) -> str:
 
 
 def autostart_forbidden() -> bool:
+    """Whether LINKSPAN_NO_AUTOSTART says that commands shall not start the engine."""
     return environment("LINKSPAN_NO_AUTOSTART") not in ("", "0")

@@ -3,9 +3,8 @@
 import contextlib
 
 from linkspan.cli import terminal
-from linkspan.cli.client import Answer, Client, container_path
+from linkspan.cli.client import Answer, Client, JsonObject, container_path
 from linkspan.cli.commands import Command
-from linkspan.cli.create_body import Json
 from linkspan.cli.create_flags import DETACH_KEYS, SIG_PROXY
 from linkspan.cli.failures import CommandError
 from linkspan.cli.options import BOOL, Flag, Given
@@ -64,7 +63,7 @@ def _attach(client: Client, given: Given) -> int:
         return _converse(client, found, given, waiting, stdin=stdin, start=False)
 
 
-def _converse(client: Client, found: Json, given: Given, waiting: Answer, *, stdin: bool, start: bool) -> int:
+def _converse(client: Client, found: JsonObject, given: Given, waiting: Answer, *, stdin: bool, start: bool) -> int:
     """Attach to a container, start it if that is asked for, and stay until it ends or the user detaches."""
     path, tty = f"/containers/{found['Id']}", bool(found["Config"].get("Tty"))
     keys = terminal.parse_keys(given.text("detach-keys"))

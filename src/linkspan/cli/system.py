@@ -1,6 +1,8 @@
 """`linkspan info`, `version` and `events`."""
 
 import json
+import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,7 +30,7 @@ def _info(client: Client, given: Given) -> int:
     return 0
 
 
-def _render(form: str, value: Any) -> str:
+def _render(form: str, value: object) -> str:
     return renderer("{{json .}}" if form == "json" else form, "template parsing error", "failed to execute template", 64)(value)
 
 
@@ -81,14 +83,12 @@ def _security(options: list[str]) -> Lines:
 
 
 def _client_version() -> dict[str, str]:
-    import platform
-
     return {
         "Version": __version__,
         "ApiVersion": API_VERSION,
-        "PythonVersion": platform.python_version(),
+        "PythonVersion": ".".join(map(str, sys.version_info[:3])),
         "Os": "linux",
-        "Arch": _architecture(platform.machine()),
+        "Arch": _architecture(os.uname().machine),
     }
 
 
@@ -100,17 +100,18 @@ def _version(client: Client, given: Given) -> int:
     mine = _client_version()
     try:
         server = client.get("/version")
-    except Unreachable as error:
-        server, missing = None, error
-    else:
-        missing = None
+    except Unreachable:
+        _print_version(given, mine, None)
+        raise
+    _print_version(given, mine, server)
+    return 0
+
+
+def _print_version(given: Given, mine: Mapping[str, str], server: Mapping[str, Any] | None) -> None:
     if form := given.text("format"):
         print(_render(form, {"Client": mine, "Server": server}))
     else:
         print(*_version_lines(mine, server), sep="\n")
-    if missing is not None:
-        raise missing
-    return 0
 
 
 def _version_lines(mine: Mapping[str, str], server: Mapping[str, Any] | None) -> Lines:

@@ -14,6 +14,10 @@ from linkspan.cli.template_parse import Action, Branch, Function, Literal, Node,
 _VERB = re.compile(r"%([-+ 0#]*\d*(?:\.\d+)?)([a-zA-Z%])")
 
 
+Value = Any
+"""A JSON value, or what a function made of one: templates find out at run time what they can do with it."""
+
+
 class _Missing(TemplateError):
     """There is no such field."""
 
@@ -27,7 +31,7 @@ class Template:
             if name not in _FUNCTIONS and name not in ("and", "or"):
                 raise TemplateError(f'template: :1: function "{name}" not defined')
 
-    def render(self, value: Any) -> str:
+    def render(self, value: Value) -> str:
         return "".join(_Run(value).render(self._nodes, value))
 
 
@@ -53,10 +57,10 @@ def _functions_of_pipe(pipe: Pipe) -> Iterator[str]:
 class _Run:
     """One rendering: the variables set so far."""
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Value) -> None:
         self._variables: dict[str, Any] = {"$": root}
 
-    def render(self, nodes: Sequence[Node], dot: Any) -> Iterator[str]:
+    def render(self, nodes: Sequence[Node], dot: Value) -> Iterator[str]:
         for node in nodes:
             if isinstance(node, Text):
                 yield node.text
@@ -69,7 +73,7 @@ class _Run:
             else:
                 yield from self._conditional(node, dot)
 
-    def _conditional(self, node: Branch, dot: Any) -> Iterator[str]:
+    def _conditional(self, node: Branch, dot: Value) -> Iterator[str]:
         try:
             value = self._value(node.pipe, dot)
         except _Missing:
@@ -79,7 +83,7 @@ class _Run:
         else:
             yield from self.render(node.otherwise, dot)
 
-    def _range(self, node: Branch, dot: Any) -> Iterator[str]:
+    def _range(self, node: Branch, dot: Value) -> Iterator[str]:
         value = self._value(node.pipe._replace(variables=()), dot)
         pairs = _pairs(value)
         if not pairs:
@@ -89,7 +93,7 @@ class _Run:
             self._variables.update(zip(names, (key, item) if len(names) > 1 else (item,), strict=True) if names else ())
             yield from self.render(node.body, item)
 
-    def _value(self, pipe: Pipe, dot: Any) -> Any:
+    def _value(self, pipe: Pipe, dot: Value) -> Value:
         given: tuple[Any, ...] = ()
         for command in pipe.commands:
             given = (self._call(command, given, dot),)
@@ -97,7 +101,7 @@ class _Run:
             self._variables[pipe.variables[-1]] = given[0]
         return given[0]
 
-    def _call(self, command: tuple[Operand, ...], given: tuple[Any, ...], dot: Any) -> Any:
+    def _call(self, command: tuple[Operand, ...], given: tuple[Any, ...], dot: Value) -> Value:
         head, *rest = command
         if isinstance(head, Function):
             if head.name in ("and", "or"):
@@ -107,18 +111,18 @@ class _Run:
         if callable(value):
             return value(*(self._operand(operand, dot) for operand in rest), *given)
         if rest or given:
-            raise TemplateError(f"template: :1:2: executing \"\": can't give argument to non-function {shown(value)}")
+            raise TemplateError(f'template: :1:2: executing "": can\'t give argument to non-function {shown(value)}')
         return value
 
-    def _lazy(self, name: str, operands: Sequence[Operand], given: tuple[Any, ...], dot: Any) -> Any:
-        value: Any = None
+    def _lazy(self, name: str, operands: Sequence[Operand], given: tuple[Any, ...], dot: Value) -> Value:
+        value: Value = None
         for operand in operands:
             value = self._operand(operand, dot)
             if bool(value) == (name == "or"):
                 return value
         return given[0] if given else value
 
-    def _operand(self, operand: Operand, dot: Any) -> Any:
+    def _operand(self, operand: Operand, dot: Value) -> Value:
         if isinstance(operand, Literal):
             return operand.value
         if isinstance(operand, Function):
@@ -136,7 +140,7 @@ class _Run:
         return base
 
 
-def _field(value: Any, name: str) -> Any:
+def _field(value: Value, name: str) -> Value:
     if isinstance(value, Mapping) and name in value:
         return value[name]
     if isinstance(value, Mapping):
@@ -144,7 +148,7 @@ def _field(value: Any, name: str) -> Any:
     raise _Missing(f'template: :1:2: executing "" at <.{name}>: can\'t evaluate field {name} in {shown(value)}')
 
 
-def _pairs(value: Any) -> list[tuple[Any, Any]]:
+def _pairs(value: Value) -> list[tuple[Any, Any]]:
     if isinstance(value, Mapping):
         return sorted(value.items())
     if isinstance(value, int):
@@ -152,7 +156,7 @@ def _pairs(value: Any) -> list[tuple[Any, Any]]:
     return list(enumerate(value or ()))
 
 
-def shown(value: Any) -> str:
+def shown(value: Value) -> str:
     """Print a value as Go's fmt does: `true`, `[a b]`, `map[a:1 b:2]`."""
     if value is None:
         return "<nil>"
@@ -165,27 +169,27 @@ def shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _apply(name: str, arguments: tuple[Any, ...]) -> Any:
+def _apply(name: str, arguments: tuple[Any, ...]) -> Value:
     try:
         return _FUNCTIONS[name](*arguments)
     except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
         raise TemplateError(f'template: :1:2: executing "" at <{name}>: error calling {name}: {error}') from error
 
 
-def to_json(value: Any) -> str:
+def to_json(value: Value) -> str:
     """Write JSON as Docker's `json` function does: no spaces, no escapes that JSON does not need."""
     if isinstance(value, Mapping):
         value = {key: item for key, item in value.items() if not callable(item)}
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _index(value: Any, *keys: Any) -> Any:
+def _index(value: Value, *keys: Value) -> Value:
     for key in keys:
         value = value.get(key, "") if isinstance(value, Mapping) else value[key]
     return value
 
 
-def _printf(pattern: str, *arguments: Any) -> str:
+def _printf(pattern: str, *arguments: Value) -> str:
     rest = list(arguments)
 
     def replace(match: re.Match[str]) -> str:
@@ -199,18 +203,22 @@ def _printf(pattern: str, *arguments: Any) -> str:
             value, verb = to_json(shown(value)), "s"
         elif verb in "svt":
             value, verb = shown(value), "s"
-        return f"%{flags}{verb}" % value
+        return str(f"%{flags}{verb}" % value)
 
     return _VERB.sub(replace, pattern)
 
 
-def _print(*arguments: Any) -> str:
+def _print(*arguments: Value) -> str:
     """Spaces go between two operands when neither is a string, as Go has it."""
     text = ""
     for position, value in enumerate(arguments):
         before = arguments[position - 1] if position else ""
         text += (" " if not isinstance(value, str) and not isinstance(before, str) else "") + shown(value)
     return text
+
+
+def _slice(value: Value, first: int = 0, last: int | None = None) -> Value:
+    return value[first:last]
 
 
 def _pad(text: str, before: int, after: int) -> str:
@@ -232,7 +240,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "printf": _printf,
     "len": len,
     "index": _index,
-    "slice": lambda value, *bounds: value[slice(*bounds) if len(bounds) > 1 else slice(*bounds, None)],
+    "slice": _slice,
     "not": lambda value: not value,
     "eq": lambda value, *others: any(value == other for other in others),
     "ne": lambda value, other: value != other,

@@ -193,24 +193,22 @@ def _command(operands: list[Operand]) -> tuple[Operand, ...]:
 
 
 def _operand(kind: str, text: str) -> Operand:
-    match kind:
-        case "string":
-            return Literal(_unquote(text))
-        case "raw":
-            return Literal(text[1:-1])
-        case "number":
-            return Literal(float(text) if "." in text else int(text))
-        case "variable":
-            name, *fields = text.split(".")
-            return Path(name, tuple(fields))
-        case "field":
-            return Path(None, _fields(text))
-        case "dot":
-            return Path(None, ())
-        case "word":
-            return Literal(_CONSTANTS[text]) if text in _CONSTANTS else Function(text)
-        case _:
-            raise TemplateError(f'template: :1: unexpected "{text}" in operand')
+    if kind in ("variable", "field", "dot"):
+        name, *fields = text.split(".")
+        return Path(name or None, tuple(field for field in fields if field))
+    if kind == "word":
+        return Literal(_CONSTANTS[text]) if text in _CONSTANTS else Function(text)
+    return Literal(_constant(kind, text))
+
+
+def _constant(kind: str, text: str) -> str | int | float:
+    if kind == "string":
+        return _unquote(text)
+    if kind == "raw":
+        return text[1:-1]
+    if kind == "number":
+        return float(text) if "." in text else int(text)
+    raise TemplateError(f'template: :1: unexpected "{text}" in operand')
 
 
 def _unquote(text: str) -> str:

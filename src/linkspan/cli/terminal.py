@@ -4,13 +4,16 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterable
+import termios
+import tty
+from collections.abc import Callable, Iterable
 from types import FrameType, TracebackType
 from typing import Self
 
 from linkspan.cli.failures import CommandError
 
 RESIZED = (signal.SIGWINCH,)
+Handler = Callable[[int, FrameType | None], object] | int | None
 DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
 # What `docker run` passes on to the container. The others report faults of this process, or belong to its terminal.
 FORWARDED = tuple(signal.Signals[f"SIG{name}"] for name in "HUP INT QUIT USR1 USR2 ALRM TERM TSTP CONT".split())
@@ -84,17 +87,12 @@ class RawMode:
 
     def __enter__(self) -> Self:
         if self._wanted:
-            import termios
-            import tty
-
             self._saved = termios.tcgetattr(0)
             tty.setraw(0, termios.TCSANOW)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._saved is not None:
-            import termios
-
             termios.tcsetattr(0, termios.TCSANOW, self._saved)
 
 
@@ -103,10 +101,10 @@ class Signals:
 
     def __init__(self, numbers: Iterable[signal.Signals]) -> None:
         self._numbers = tuple(numbers)
-        self._before: dict[signal.Signals, object] = {}
+        self._before: dict[signal.Signals, Handler] = {}
         self._reader, self._writer = socket.socketpair()
-        self._reader.setblocking(False)
-        self._writer.setblocking(False)
+        for end in (self._reader, self._writer):
+            end.setblocking(False)  # noqa: FBT003 - the socket's own signature
         self._wakeup = -1
 
     def fileno(self) -> int:
@@ -127,7 +125,7 @@ class Signals:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type] - it is what signal() itself returned
+            signal.signal(number, handler)
         signal.set_wakeup_fd(self._wakeup)
         self._reader.close()
         self._writer.close()

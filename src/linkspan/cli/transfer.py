@@ -109,11 +109,11 @@ def _opened(name: str) -> Iterator[BinaryIO]:
     if not name:
         yield sys.stdin.buffer
         return
-    try:
-        file = Path(name).open("rb")
-    except OSError as error:
-        raise CommandError(f"open {name}: {(error.strerror or str(error)).lower()}") from error
-    with file:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(name).open("rb"))
+        except OSError as error:
+            raise CommandError(f"open {name}: {(error.strerror or str(error)).lower()}") from error
         yield file
 
 

@@ -1,4 +1,5 @@
 """Sizes, durations and times, read and written as docker does (docker/go-units, api/types/time)."""
+# ruff: noqa: PLC0415 - `ps` reads no dates, and does not import datetime
 
 import re
 import time

@@ -44,6 +44,7 @@ _BUILT_IN = "linkspan.built-in"
 _DIFF_ID = "linkspan.diff-id"
 _TAR_SIZE = "linkspan.tar-size"
 _CONTENT_SIZE = "linkspan.content-size"
+_SWEEPS = 20
 
 
 class Layout:
@@ -64,7 +65,7 @@ class Layout:
             self._root.mkdir(
                 parents=True, exist_ok=True, mode=0o700
             )  # images hold set-user-ID programs, which are not for the host's users
-            shutil.rmtree(self.temporary, ignore_errors=True)
+            self._sweep()
             for folder in (self._blobs, self.roots, self.temporary):
                 folder.mkdir(parents=True, exist_ok=True)
             (self.path / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
@@ -152,6 +153,13 @@ class Layout:
     def unpacked(self) -> list[str]:
         """Ids of the images that have an unpacked root."""
         return [f"sha256:{folder.name}" for folder in self.roots.iterdir()]
+
+    def _sweep(self) -> None:
+        """Empty the folder for work in progress. A skopeo that outlived a killed engine may still write there: it soon fails."""
+        for _ in range(_SWEEPS):
+            shutil.rmtree(self.temporary, ignore_errors=True)
+            if not self.temporary.exists():
+                return
 
     def _commit(self, index: Index) -> None:
         self._write_index(index)

@@ -8,6 +8,7 @@ from linkspan.errors import CommandFailed
 from linkspan.kernel import process
 
 _MESSAGE = re.compile(r'level=(?:fatal|error) msg=("(?:[^"\\]|\\.)*")')
+_UMOCI_FAILURE = "\N{VECTOR OR CROSS PRODUCT}"
 
 
 async def copy(source: str, target: str, *options: str, temporary: Path) -> None:
@@ -25,7 +26,9 @@ async def inspect(source: str, *options: str) -> bytes:
 def reason(error: CommandFailed) -> str:
     """What skopeo, umoci or a registry behind it said, without the decoration of a log line."""
     messages = _MESSAGE.findall(error.output)
+    if not messages:
+        return error.output.rpartition(_UMOCI_FAILURE)[2].strip() or str(error)
     try:
-        return str(json.loads(messages[-1])) if messages else error.output.strip() or str(error)
+        return str(json.loads(messages[-1]))
     except ValueError:  # Go's quoting knows a few more escapes than JSON
         return str(messages[-1])

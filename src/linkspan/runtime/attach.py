@@ -76,6 +76,7 @@ class Attachment:
         """Leave. An attachment without `stdin` is drained unseen from now on: conmon would take its end for the input's."""
         input_ends = self._stdin
         self._left, self._stdin = True, False
+        self._chunks.clear()
         self._changed.set()
         if input_ends or self._ended:
             self._finish()

@@ -98,6 +98,7 @@ def test_refusals_speak_as_docker_does(said: str, kind: type[EngineError], words
         ('time="2026-01-01T00:00:00Z" level=fatal msg="Error: \\"x\\" is wrong"\n', 'Error: "x" is wrong'),
         ('time="…" level=info msg="hello"\ntime="…" level=fatal msg="no"', "no"),
         ("plain words\n", "plain words"),
+        (" • unpacking rootfs ...\n   \N{VECTOR OR CROSS PRODUCT} create rootfs: no\n", "create rootfs: no"),
         ('level=fatal msg="\\x00"', '"\\x00"'),
         ("", "it failed"),
     ],

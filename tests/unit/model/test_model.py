@@ -40,7 +40,9 @@ def test_a_container_mode_needs_a_target(text: str) -> None:
         NetworkMode.parse(text)
 
 
-@pytest.mark.parametrize(("text", "port"), [("80", Port(80)), ("80/tcp", Port(80)), ("53/UDP", Port(53, "udp")), ("9/sctp", Port(9, "sctp"))])
+@pytest.mark.parametrize(
+    ("text", "port"), [("80", Port(80)), ("80/tcp", Port(80)), ("53/UDP", Port(53, "udp")), ("9/sctp", Port(9, "sctp"))]
+)
 def test_ports(text: str, port: Port) -> None:
     assert Port.parse(text) == port
     assert Port.parse(str(port)) == port

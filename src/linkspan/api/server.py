@@ -1,0 +1,151 @@
+"""The HTTP server: versions, headers, errors, and what becomes of a request when its client or the engine goes."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from linkspan import __version__
+from linkspan.api import containers, execs, images, missing, networks, system
+from linkspan.api.answers import answer, refusal
+from linkspan.api.call import Call
+from linkspan.api.gate import Gate
+from linkspan.api.hijack import NoAnswer, open_gate
+from linkspan.api.listen import Listener, bind, close_all
+from linkspan.api.operations import Operations
+from linkspan.api.router import Route, Router
+from linkspan.api.versions import CURRENT, Version, served
+from linkspan.errors import EngineError
+
+if TYPE_CHECKING:
+    from linkspan.engine.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+BODY_LIMIT = 16 << 20
+"""Bytes of JSON: ten thousand published ports are 1 MiB. Archives are not limited."""
+LINE_LIMIT = 64 << 10
+"""Bytes of a request line or a header: filters and credentials are in them."""
+GRACE = 15.0
+"""Seconds that operations have to end when the engine stops."""
+
+HEADERS = {
+    "Api-Version": str(CURRENT),
+    "Docker-Experimental": "false",
+    "Ostype": "linux",
+    "Server": f"linkspan/{__version__} (linux)",
+}
+# The missing ones are last: what is there wins over their patterns.
+ROUTES = (*system.ROUTES, *containers.ROUTES, *execs.ROUTES, *networks.ROUTES, *images.ROUTES, *missing.ROUTES)
+
+
+class Server:
+    """Serves an engine on any number of sockets."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self._router = Router(ROUTES)
+        self._operations = Operations()
+        self._streams: set[asyncio.Task[object]] = set()
+        self._listeners: list[Listener] = []
+        self._servers: list[asyncio.Server] = []
+        self._runner: web.AppRunner | None = None
+
+    async def serve(self, sockets: Sequence[str]) -> None:
+        """Serve the API on every one of these addresses, or on none.
+
+        Raises Conflict if an engine is being served at one of them, InvalidInput or KernelError if one cannot be.
+        """
+        try:
+            for address in sockets:
+                self._listeners += bind(address, self._engine.config.group)
+        except EngineError:
+            close_all(self._listeners)
+            self._listeners.clear()
+            raise
+        application = web.Application(client_max_size=BODY_LIMIT)
+        application.router.add_route("*", "/{path:.*}", self._handle)
+        application.on_response_prepare.append(_add_headers)
+        self._runner = web.AppRunner(
+            application,
+            access_log=None,
+            handler_cancellation=True,
+            max_line_size=LINE_LIMIT,
+            max_field_size=LINE_LIMIT,
+            shutdown_timeout=1.0,
+        )
+        await self._runner.setup()
+        for listener in self._listeners:
+            self._servers.append(await self._listen(listener.socket))
+
+    async def close(self) -> None:
+        """Take no more requests, end the streams, let operations finish; may be called when nothing is served."""
+        for server in self._servers:
+            server.close()
+        close_all(self._listeners)
+        self._listeners.clear()
+        for task in tuple(self._streams):
+            task.cancel()
+        await self._operations.drain(GRACE)
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _listen(self, listening: socket.socket) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        if listening.family == socket.AF_UNIX:
+            return await loop.create_unix_server(self._connection, sock=listening, backlog=socket.SOMAXCONN)
+        return await loop.create_server(self._connection, sock=listening, backlog=socket.SOMAXCONN)
+
+    def _connection(self) -> asyncio.Protocol:
+        assert self._runner is not None
+        assert self._runner.server is not None
+        return Gate(self._runner.server())
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        try:
+            response = await self._answer(request)
+        except EngineError as error:
+            response = refusal(error)
+        except ConnectionError:
+            return NoAnswer()
+        except web.HTTPException as error:
+            response = answer({"message": error.text or error.reason}, error.status)
+        except Exception as error:
+            logger.exception("%s %s failed", request.method, request.path)
+            response = answer({"message": str(error) or type(error).__name__}, 500)
+        if not isinstance(response, NoAnswer):
+            open_gate(request)
+        return response
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        asked, path = Version.split(request.rel_url.raw_path)
+        version = served(asked) if asked else CURRENT
+        found = self._router.find(request.method, path)
+        if found is None:
+            return answer({"message": "page not found"}, 404)
+        route, variables = found
+        call = Call(engine=self._engine, request=request, version=version, operations=self._operations, path=variables)
+        if route.streams:
+            return await self._follow(route, call)
+        return await self._operations.finish(_run(route, call))
+
+    async def _follow(self, route: Route, call: Call) -> web.StreamResponse:
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
+        try:
+            return await route.handler(call)
+        finally:
+            self._streams.discard(task)
+
+
+async def _run(route: Route, call: Call) -> web.StreamResponse:
+    return await route.handler(call)
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:  # noqa: ARG001  aiohttp's signature
+    response.headers.update(HEADERS)
