@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from tests.hosts import Host, until
 
 from linkspan.errors import Conflict, EngineError, InvalidInput, NotFound
 from linkspan.images.registry import Progress, RegistryAuth
 from linkspan.images.removal import ImageUser
 from linkspan.images.store import ImageStore
 from linkspan.kernel import process
-from tests.hosts import Host, until
 
 pytestmark = pytest.mark.kernel
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 
@@ -55,8 +56,11 @@ def test_jobs_run_one_after_another_in_one_thread() -> None:
     kernel = KernelThread()
     seen: list[tuple[int, int]] = []
 
+    def note(number: int) -> None:
+        seen.append((number, threading.get_ident()))
+
     async def ask() -> None:
-        await asyncio.gather(*(kernel.run(lambda number=number: seen.append((number, threading.get_ident()))) for number in range(20)))
+        await asyncio.gather(*(kernel.run(partial(note, number)) for number in range(20)))
 
     asyncio.run(ask())
     kernel.stop()

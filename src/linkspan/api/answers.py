@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -19,6 +20,8 @@ from linkspan.errors import (
 )
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 JSON = "application/json"
 
@@ -123,11 +126,11 @@ def failure_line(message: str) -> bytes:
     return encode({"errorDetail": {"message": message}, "error": message})
 
 
-async def lines(values: AsyncIterator[Mapping[str, object]]) -> AsyncGenerator[bytes, None]:
+async def lines(values: AsyncIterator[T], render: Callable[[T], Mapping[str, object]]) -> AsyncGenerator[bytes, None]:
     """Yield each value as a line of JSON."""
     try:
         async for value in values:
-            yield encode(value)
+            yield encode(render(value))
     finally:
         await close(values)
 

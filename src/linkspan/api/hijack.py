@@ -139,7 +139,6 @@ def _head(content_type: str, *, upgraded: bool) -> bytes:
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
 
 
-
 def open_gate(request: web.Request) -> None:
     """Let what follows a request be HTTP again, after an answer that was none of the above."""
     gate = request.transport.get_protocol() if request.transport is not None else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from linkspan import __version__
-from linkspan.api import containers, execs, images, missing, networks, system
+from linkspan.api import container_streams, containers, execs, images, missing, networks, system
 from linkspan.api.answers import answer, refusal
 from linkspan.api.call import Call
 from linkspan.api.gate import Gate
@@ -39,7 +39,15 @@ HEADERS = {
     "Server": f"linkspan/{__version__} (linux)",
 }
 # The missing ones are last: what is there wins over their patterns.
-ROUTES = (*system.ROUTES, *containers.ROUTES, *execs.ROUTES, *networks.ROUTES, *images.ROUTES, *missing.ROUTES)
+ROUTES = (
+    *system.ROUTES,
+    *containers.ROUTES,
+    *container_streams.ROUTES,
+    *execs.ROUTES,
+    *networks.ROUTES,
+    *images.ROUTES,
+    *missing.ROUTES,
+)
 
 
 class Server:

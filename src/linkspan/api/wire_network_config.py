@@ -18,7 +18,7 @@ ENDPOINT_MAC = Version(1, 44)
 ENDPOINT_SYSCTLS = Version(1, 48)
 """Since then sysctls of one interface belong to the endpoint."""
 
-_INTERFACE_SYSCTL = re.compile(r"net\.[^.]+\.[^.]+\.(eth\d+)\..+")
+_INTERFACE_SYSCTL = re.compile(r"net\.[^.]+\.[^.]+\.eth0\..+")
 _SYSCTL = re.compile(r"kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)|fs\.mqueue\..+|net\..+")
 _DOMAIN = re.compile(r"\.|[A-Za-z0-9_.-]{1,255}")
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
@@ -104,7 +104,9 @@ def _check_endpoints(mode: NetworkMode, endpoints: Mapping[str, Fields], version
     if str(mode) not in endpoints:
         raise InvalidInput("HostConfig.NetworkMode must match the identity of a network in NetworkSettings.Networks")
     if len(endpoints) > 1:
-        raise Unsupported(f"cannot attach a container to several networks ({', '.join(endpoints)}): this version of linkspan attaches to one")
+        raise Unsupported(
+            f"cannot attach a container to several networks ({', '.join(endpoints)}): this version of linkspan attaches to one"
+        )
     problems = _endpoint_problems(endpoints[str(mode)], user_defined=mode.kind == "network")
     if problems:
         details = "\n".join(problems)
@@ -131,16 +133,15 @@ def _endpoint_problems(endpoint: Fields, *, user_defined: bool) -> list[str]:
 def _sysctls(mode: NetworkMode, host: Fields, version: Version) -> dict[str, str]:
     values = host.mapping("Sysctls")
     for name in values:
-        if version >= ENDPOINT_SYSCTLS and (match := _INTERFACE_SYSCTL.fullmatch(name)) and match[1] == "eth0":
+        if version >= ENDPOINT_SYSCTLS and _INTERFACE_SYSCTL.fullmatch(name):
             raise InvalidInput(
                 f"interface specific sysctl setting {json.dumps(name)} must be supplied using driver option "
                 "'com.docker.network.endpoint.sysctls'"
             )
         if not _SYSCTL.fullmatch(name):
             raise InvalidInput(f"sysctl '{name}' is not allowed")
-        if name.startswith("net.") and mode.kind in ("host", "container"):
-            whose = "the host's" if mode.kind == "host" else "another container's"
-            raise InvalidInput(f"sysctl '{name}' is not allowed: the network namespace is {whose}")
+        if name.startswith("net.") and mode.kind == "host":
+            raise InvalidInput(f"sysctl {json.dumps(name)} not allowed in host network namespace")
     return values
 
 

@@ -41,11 +41,8 @@ def parse_exposed(body: Fields, requests: Iterable[PortRequest]) -> tuple[Port, 
 def _binding(port: Port, binding: Fields) -> PortRequest:
     text = binding.text("HostPort")
     match = _HOST_PORT.fullmatch(text or "0")
-    if match is None:
-        raise InvalidInput(f'invalid port specification: "{text}"')
-    first = int(match[1])
-    last = int(match[2] or first)
-    if last > 65535:
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (-1, -1)
+    if not 0 <= first <= last <= 65535:
         raise InvalidInput(f'invalid port specification: "{text}"')
     return PortRequest(port=port, host_ip=_host_ip(binding.text("HostIp")), first=first, last=last)
 

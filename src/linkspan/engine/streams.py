@@ -59,6 +59,10 @@ class PendingAttachment:
         if live is not None:
             await live.close()
 
+    def sends(self, container: Container) -> bool:
+        """Whether this client's input goes to the container."""
+        return self._request.stdin and container.spec.process.open_stdin
+
     def _wants(self, stream: int) -> bool:
         return self._request.stdout if stream == 1 else self._request.stderr
 
@@ -83,7 +87,7 @@ class Streams:
         log = self._log_path(container)
         pending = PendingAttachment(request, log if request.logs and log.exists() else None)
         if container.state.running:
-            pending.connect(await self._runtime.attach(container.id))
+            pending.connect(await self._runtime.attach(container.id, stdin=pending.sends(container)))
         else:
             self._pending[container.id].add(pending)
         return pending
@@ -109,8 +113,9 @@ class Streams:
     async def connect(self, container_id: str) -> None:
         """Make the attachments that wait for this container live: it is created and not started yet, so nothing is lost."""
         self._ends.pop(container_id, None)
+        container = self._lookup.container(container_id)
         for pending in self._pending.pop(container_id, set()):
-            pending.connect(await self._runtime.attach(container_id))
+            pending.connect(await self._runtime.attach(container_id, stdin=pending.sends(container)))
 
     def ended(self, container_id: str) -> None:
         """Let those who follow the log read it to its end and stop."""

@@ -1,4 +1,4 @@
-"""How an image comes in: received, examined, recorded, unpacked, named; a step that fails leaves nothing of those before it."""
+"""How an image comes in: received, examined, unpacked, recorded. Only the last step changes what the store holds."""
 
 import asyncio
 import contextlib
@@ -15,10 +15,9 @@ from linkspan.images import layers, skopeo
 from linkspan.images.archive import ArchivedImage
 from linkspan.images.index import Index
 from linkspan.images.layers import LayerBlob
-from linkspan.images.layout import Layout
+from linkspan.images.layout import STAGE, UNPACKED, Layout
 from linkspan.images.manifest import parse_manifest
 from linkspan.kernel import process
-from linkspan.model.image import Image
 
 T = TypeVar("T")
 
@@ -35,11 +34,14 @@ class Intake:
         root = self._layout.root(image_id)
         async with self.alone(image_id):
             if not root.exists():
-                await self._unpack(self._layout.index.find(image_id).image)
+                self._layout.index.find(image_id)
+                async with self.folder() as work:
+                    await self._unpack(self._layout.path, image_id, work)
+                    await blocking(self._layout.adopt_root, image_id, work)
         return root
 
-    async def unarchive(self, archived: ArchivedImage, folder: Path) -> Image:
-        """Take in one image of an archive, with its names; `folder` is for skopeo to make. Raises InvalidInput if it is damaged."""
+    async def unarchive(self, archived: ArchivedImage, folder: Path) -> str:
+        """Take in one image of an archive, with its names; returns its id. `folder` is skopeo's to make. Raises InvalidInput if damaged."""
         try:
             await skopeo.copy(archived.source, f"dir:{folder}", temporary=self._layout.temporary)
         except MissingTool:
@@ -48,7 +50,7 @@ class Intake:
             said = skopeo.reason(error).rpartition(archived.source)[2].lstrip('": ')  # the path is no business of the user's
             raise _refusal("the archive is damaged", said, InvalidInput) from error
         manifest = parse_manifest(await blocking((folder / "manifest.json").read_bytes))
-        configuration = await blocking((folder / _file_name(manifest.configuration)).read_bytes)
+        configuration = await blocking((folder / _hex(manifest.configuration)).read_bytes)
         files = await self.examined(folder, [layer.digest for layer in manifest.layers])
         return await self.admit(configuration, files, tags=archived.tags)
 
@@ -57,37 +59,33 @@ class Intake:
         facts: dict[str, LayerBlob] = {}
         for digest in dict.fromkeys(digests):
             known = self._layout.index.known_layer(digest)
-            facts[digest] = known if known is not None else await blocking(layers.examine, folder / _file_name(digest), digest)
-        return [(folder / _file_name(digest), facts[digest]) for digest in digests]
+            facts[digest] = known if known is not None else await blocking(layers.examine, folder / _hex(digest), digest)
+        return [(folder / _hex(digest), facts[digest]) for digest in digests]
 
     async def admit(
         self, configuration: bytes, files: Sequence[tuple[Path, LayerBlob]], *, tags: Sequence[str] = (), digests: Sequence[str] = ()
-    ) -> Image:
-        """Take an image in, unpack it, name it: all of it or none of it."""
-        known = set(self._layout.index.images)
-        image = await blocking(self._layout.add, configuration, files)
-        try:
-            await self.rootfs(image.id)
-            await self.edit(lambda index: index.named(image.id, tags=tags, digests=digests))
-        except BaseException:
-            if image.id not in known:
-                await self.edit(lambda index: index.without(image.id))
-                await blocking(self._layout.discard_root, image.id)
-            raise
-        return image
+    ) -> str:
+        """Unpack an image, then record it with these names, all at once; returns its id. Raises InvalidInput, EngineError."""
+        async with self.folder() as work:
+            stored = await blocking(self._layout.stage, configuration, files, work)
+            image_id = stored.image.id
+            async with self.alone(image_id):
+                if not self._layout.root(image_id).exists():
+                    await self._unpack(work / STAGE, image_id, work)
+                await blocking(self._layout.take, stored, work, tags, digests)
+        return image_id
 
     async def edit(self, edit: Callable[[Index], Index]) -> None:
         """Replace the index by what `edit` makes of it."""
         await blocking(self._layout.change, edit)
 
     async def spool(self, stream: AsyncIterator[bytes], folder: Path) -> Path:
-        """Write a stream, which may be compressed, to a plain file. Raises InvalidInput if its compression is damaged."""
-        received, plain = folder / "received", folder / "archive.tar"
-        received.touch()
+        """Write a stream, which may be compressed, to a file that is not. Raises InvalidInput if its compression is damaged."""
+        received = folder / "received"
+        await blocking(received.touch)
         async for piece in stream:
             await blocking(_append, received, piece)
-        await blocking(layers.expand, received, plain)
-        return plain
+        return await blocking(layers.plain, received, folder)
 
     @contextlib.asynccontextmanager
     async def folder(self) -> AsyncIterator[Path]:
@@ -105,21 +103,17 @@ class Intake:
         async with lock:
             yield
 
-    async def _unpack(self, image: Image) -> None:
-        number = _file_name(image.id)
-        async with self.folder() as folder:
-            bundle = folder / "bundle"
-            await blocking(bundle.mkdir)
-            try:
-                await process.run("umoci", "raw", "unpack", "--image", f"{self._layout.path}:{number}", str(bundle / "rootfs"))
-                await process.run(
-                    "sync", "--file-system", str(bundle)
-                )  # a power failure would leave empty files in a root that looks whole
-            except MissingTool:
-                raise
-            except CommandFailed as error:
-                raise _refusal(f"cannot unpack image {number[:12]}", skopeo.reason(error), EngineError) from error
-            await blocking(self._layout.adopt_root, image.id, bundle)
+    async def _unpack(self, layout: Path, image_id: str, work: Path) -> None:
+        """Unpack an image of a layout into `work`."""
+        folder = work / UNPACKED
+        await blocking(folder.mkdir)
+        try:
+            await process.run("umoci", "raw", "unpack", "--image", f"{layout}:{_hex(image_id)}", folder / "rootfs")
+            await process.run("sync", "--file-system", folder)  # a power failure would leave empty files in a root that looks whole
+        except MissingTool:
+            raise
+        except CommandFailed as error:
+            raise _refusal(f"cannot unpack image {_hex(image_id)[:12]}", skopeo.reason(error), EngineError) from error
 
 
 async def blocking(job: Callable[..., T], *args: object) -> T:
@@ -130,7 +124,7 @@ async def blocking(job: Callable[..., T], *args: object) -> T:
         raise KernelError("the image store", error.errno or 0, error.filename or "") from error
 
 
-def _file_name(digest: str) -> str:
+def _hex(digest: str) -> str:
     return digest.removeprefix("sha256:")
 
 

@@ -78,11 +78,15 @@ def chunks(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def expand(source: Path, target: Path) -> None:
-    """Write the plain bytes of `source` to `target`; raises InvalidInput if its compression is damaged."""
+def plain(path: Path, folder: Path) -> Path:
+    """Return the archive without compression: itself, or a new file in `folder`. Raises InvalidInput if its compression is damaged."""
+    if not _magic(path).startswith((*_OPENERS, _ZSTD_MAGIC)):
+        return path
+    target = folder / f"{path.name}.tar"
     with target.open("wb") as copy:
-        for piece in chunks(source):
+        for piece in chunks(path):
             copy.write(piece)
+    return target
 
 
 @contextmanager

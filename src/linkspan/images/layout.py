@@ -18,7 +18,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,6 @@ from linkspan.images.configuration import image_of
 from linkspan.images.document import Document
 from linkspan.images.index import Index, StoredImage
 from linkspan.images.layers import LayerBlob
-from linkspan.model.image import Image
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +35,11 @@ MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIGURATION_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 GZIP = "+gzip"
+
+INDEX = "index.json"
+STAGE = "stage"
+UNPACKED = "unpacked"
+"""Folders of a piece of work: an image on its own, as a layout, and the folder with its finished `rootfs`."""
 
 _REFERENCE = "org.opencontainers.image.ref.name"
 _TAGS = "linkspan.tags"
@@ -55,7 +59,6 @@ class Layout:
         self.path = root / "oci"
         self.temporary = root / "tmp"
         self.roots = root / "roots"
-        self._blobs = self.path / "blobs" / "sha256"
         self._lock = threading.Lock()
         self.index = Index()
 
@@ -66,49 +69,67 @@ class Layout:
                 parents=True, exist_ok=True, mode=0o700
             )  # images hold set-user-ID programs, which are not for the host's users
             self._sweep()
-            for folder in (self._blobs, self.roots, self.temporary):
+            for folder in (_blobs(self.path), self.roots, self.temporary):
                 folder.mkdir(parents=True, exist_ok=True)
-            (self.path / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-            if (self.path / "index.json").exists():
+            if (self.path / INDEX).exists():
                 self.index = self._read_index()
             else:
-                self._write_index(self.index)
+                _write_layout(self.path, self.index)
             self._collect_garbage()
 
     def blob(self, digest: str) -> Path:
         """Where the blob of this digest is, or would be."""
-        return self._blobs / digest.removeprefix("sha256:")
+        return _blobs(self.path) / _hex(digest)
 
     def root(self, image_id: str) -> Path:
         """Where the unpacked image is, or would be."""
-        return self.roots / image_id.removeprefix("sha256:") / "rootfs"
+        return self.roots / _hex(image_id) / "rootfs"
 
-    def add(self, configuration: bytes, files: Sequence[tuple[Path, LayerBlob]]) -> Image:
-        """Take an image in, without names; the files of its layers are linked, not copied. Returns the one that is there if it is known.
+    def stage(self, configuration: bytes, files: Sequence[tuple[Path, LayerBlob]], work: Path) -> StoredImage:
+        """Lay an image out on its own in `work`/stage, where umoci can unpack it; the files of its layers are linked, not copied.
 
         Raises InvalidInput if the layers are not those of the configuration.
         """
         layers = tuple(layer for _, layer in files)
         image = image_of(configuration, layers)
+        manifest = _manifest(configuration, layers)
+        stored = StoredImage(image=image, manifest=_digest(manifest), manifest_size=len(manifest), layers=layers)
+        blobs = _blobs(work / STAGE)
+        blobs.mkdir(parents=True)
+        for path, layer in files:
+            if not (blobs / _hex(layer.digest)).exists():
+                (blobs / _hex(layer.digest)).hardlink_to(path)
+        _write(blobs / _hex(image.id), configuration)
+        _write(blobs / _hex(stored.manifest), manifest)
+        _write_layout(work / STAGE, Index().with_image(stored))
+        return stored
+
+    def take(self, stored: StoredImage, work: Path, tags: Collection[str] = (), digests: Collection[str] = ()) -> None:
+        """Make the image staged in `work`, and unpacked in `work`/unpacked if it has no root yet, one of ours with these names."""
+        root = self.root(stored.image.id).parent
         with self._lock:
-            if image.id in self.index.images:
-                return self.index.images[image.id].image
-            for path, layer in files:
-                self._link(path, layer.digest)
-            self._write_blob(configuration)
-            manifest = _manifest(configuration, layers)
-            digest = self._write_blob(manifest)
-            _flush(self._blobs)
-            stored = StoredImage(image=image, manifest=digest, manifest_size=len(manifest), layers=layers)
-            self._commit(self.index.with_image(stored))
-        return image
+            fresh = not root.exists()  # a container may be using one whose image was removed
+            try:
+                for digest in stored.blobs:
+                    self._link(_blobs(work / STAGE) / _hex(digest), digest)
+                _flush(_blobs(self.path))
+                if fresh:
+                    (work / UNPACKED).rename(root)
+                    _flush(self.roots)
+                known = self.index if stored.image.id in self.index.images else self.index.with_image(stored)
+                self._commit(known.named(stored.image.id, tags=tags, digests=digests))
+            except BaseException:
+                self._collect_garbage()
+                if fresh and root.exists():
+                    root.rename(work / UNPACKED)
+                raise
 
     def link_known(self, digests: Iterable[str], folder: Path) -> None:
         """Make `folder`, with those of the blobs that are here: linked, so that they stay even if their images go."""
         folder.mkdir()
         for digest in digests:
             with contextlib.suppress(FileNotFoundError):
-                (folder / self.blob(digest).name).hardlink_to(self.blob(digest))
+                (folder / _hex(digest)).hardlink_to(self.blob(digest))
 
     def hold(self, images: Mapping[str, tuple[StoredImage, set[str]]], folder: Path) -> Sequence[SavedImage]:
         """Link the images' files into `folder`, to be read to the end whatever becomes of the images; with each, its tags to save.
@@ -120,7 +141,7 @@ class Layout:
             for image_id, (stored, tags) in images.items():
                 if image_id not in self.index.images:
                     raise NotFound(f"No such image: {image_id}")
-                files = {digest: folder / self.blob(digest).name for digest in stored.blobs}
+                files = {digest: folder / _hex(digest) for digest in stored.blobs}
                 for digest, path in files.items():
                     if not path.exists():
                         path.hardlink_to(self.blob(digest))
@@ -136,12 +157,12 @@ class Layout:
             if len(self.index.images) < len(before.images):
                 self._collect_garbage()
 
-    def adopt_root(self, image_id: str, folder: Path) -> None:
-        """Make `folder`, which holds a finished `rootfs`, the image's root. Raises NotFound if the image went in the meantime."""
+    def adopt_root(self, image_id: str, work: Path) -> None:
+        """Make `work`/unpacked the image's root. Raises NotFound if the image went in the meantime."""
         with self._lock:
             if image_id not in self.index.images:
                 raise NotFound(f"No such image: {image_id}")
-            folder.rename(self.root(image_id).parent)
+            (work / UNPACKED).rename(self.root(image_id).parent)
             _flush(self.roots)
 
     def discard_root(self, image_id: str) -> None:
@@ -162,21 +183,14 @@ class Layout:
                 return
 
     def _commit(self, index: Index) -> None:
-        self._write_index(index)
+        _write(self.temporary / INDEX, _index_text(index))
+        (self.temporary / INDEX).replace(self.path / INDEX)
         self.index = index
-
-    def _write_index(self, index: Index) -> None:
-        text = {
-            "schemaVersion": 2,
-            "manifests": [_index_entry(stored) for stored in index.images.values()],
-            "annotations": {_BUILT_IN: index.built_in},
-        }
-        _write(self.temporary / "index.json", json.dumps(text, indent=1).encode())
-        (self.temporary / "index.json").replace(self.path / "index.json")
-        _flush(self.path)
+        with contextlib.suppress(OSError):  # the change stands; at worst a power failure takes it back
+            _flush(self.path)
 
     def _read_index(self) -> Index:
-        path = self.path / "index.json"
+        path = self.path / INDEX
         try:
             document = Document.parse(path.read_bytes(), "the index")
             images = {}
@@ -209,15 +223,9 @@ class Layout:
 
     def _read_blob(self, digest: str) -> bytes:
         data = self.blob(digest).read_bytes()
-        if f"sha256:{hashlib.sha256(data).hexdigest()}" != digest:
+        if _digest(data) != digest:
             raise InvalidInput(f"{digest} has another content than its name says")
         return data
-
-    def _write_blob(self, data: bytes) -> str:
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        _write(self.temporary / "blob", data)
-        (self.temporary / "blob").replace(self.blob(digest))
-        return digest
 
     def _link(self, path: Path, digest: str) -> None:
         target = self.blob(digest)
@@ -227,14 +235,24 @@ class Layout:
 
     def _collect_garbage(self) -> None:
         needed = {self.blob(digest) for stored in self.index.images.values() for digest in stored.blobs}
-        for path in self._blobs.iterdir():
+        for path in _blobs(self.path).iterdir():
             if path not in needed:
                 path.unlink()
 
 
+def _write_layout(folder: Path, index: Index) -> None:
+    _write(folder / "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
+    _write(folder / INDEX, _index_text(index))
+
+
+def _index_text(index: Index) -> bytes:
+    manifests = [_index_entry(stored) for stored in index.images.values()]
+    return json.dumps({"schemaVersion": 2, "manifests": manifests, "annotations": {_BUILT_IN: index.built_in}}, indent=1).encode()
+
+
 def _index_entry(stored: StoredImage) -> dict[str, object]:
     annotations = {
-        _REFERENCE: stored.image.id.removeprefix("sha256:"),  # what skopeo and umoci find the image by
+        _REFERENCE: _hex(stored.image.id),  # what skopeo and umoci find the image by
         _TAGS: " ".join(stored.image.tags),
         _DIGESTS: " ".join(stored.image.digests),
     }
@@ -242,11 +260,10 @@ def _index_entry(stored: StoredImage) -> dict[str, object]:
 
 
 def _manifest(configuration: bytes, layers: Iterable[LayerBlob]) -> bytes:
-    digest = f"sha256:{hashlib.sha256(configuration).hexdigest()}"
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
-        "config": {"mediaType": CONFIGURATION_TYPE, "digest": digest, "size": len(configuration)},
+        "config": {"mediaType": CONFIGURATION_TYPE, "digest": _digest(configuration), "size": len(configuration)},
         "layers": [_layer_entry(layer) for layer in layers],
     }
     return json.dumps(manifest).encode()
@@ -271,6 +288,18 @@ def _layer(entry: Document) -> LayerBlob:
         )
     except ValueError as error:
         raise InvalidInput(f"the manifest is malformed: {error}") from error
+
+
+def _blobs(layout: Path) -> Path:
+    return layout / "blobs" / "sha256"
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def _hex(digest: str) -> str:
+    return digest.removeprefix("sha256:")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -148,7 +148,7 @@ class _DownloadWatch:
     """How far a download is, by the sizes of skopeo's files.
 
     A file gets its digest as name when it is complete; before, nothing says which layer it is. Layers start in the manifest's order,
-    so a new file is taken for the first layer that has none: at worst two bars are swapped for a moment.
+    so a new file is taken for the first layer that has none. A file that outgrows its layer changes with one whose layer is larger.
     """
 
     def __init__(self, layers: Sequence[RemoteLayer], finished: Path, unfinished: Path) -> None:
@@ -165,13 +165,19 @@ class _DownloadWatch:
         for path in sorted(self._unfinished.glob("oci-put-blob*")):
             with contextlib.suppress(FileNotFoundError, StopIteration):
                 size = path.stat().st_size
-                layer = self._layer_of(path)
+                layer = self._layer_of(path, size)
                 yield Progress(id=layer.short_id, status="Downloading", current=min(size, layer.size), total=layer.size)
 
-    def _layer_of(self, path: Path) -> RemoteLayer:
+    def _layer_of(self, path: Path, size: int) -> RemoteLayer:
+        taken = self._files.values()
         if self._files.get(path) not in self._pending:
-            taken = self._files.values()
             self._files[path] = next(layer for layer in self._pending if layer not in taken)
+        layer = self._files[path]
+        if size > layer.size:
+            larger = next(layer for layer in self._pending if layer.size >= size)
+            for other in [other for other, theirs in self._files.items() if theirs is larger]:
+                self._files[other] = layer
+            self._files[path] = larger
         return self._files[path]
 
 

@@ -111,13 +111,13 @@ class ImageStore:
             path = await self._intake.spool(stream, folder)
             for number, archived in enumerate(await blocking(archive.images_in, path)):
                 holders = {tag: self._index.holder(tag) for tag in archived.tags}
-                image = await self._intake.unarchive(archived, folder / str(number))
+                image_id = await self._intake.unarchive(archived, folder / str(number))
                 for tag, holder in holders.items():
-                    if holder not in ("", image.id):
+                    if holder not in ("", image_id):
                         yield f"The image {tag} already exists, renaming the old one with ID {holder} to empty string"
-                for line in [f"Loaded image: {tag}" for tag in archived.tags] or [f"Loaded image ID: {image.id}"]:
+                for line in [f"Loaded image: {tag}" for tag in archived.tags] or [f"Loaded image ID: {image_id}"]:
                     yield line
-                self._report("load", image.id, {"name": next(iter(archived.tags), image.id)})
+                self._report("load", image_id, {"name": next(iter(archived.tags), image_id)})
 
     async def save(self, refs: Sequence[str]) -> AsyncGenerator[bytes, None]:
         """Write images as one archive, as `docker save` does; a name without a tag means all its tags. Raises as `find` does."""
@@ -145,9 +145,9 @@ class ImageStore:
                 architecture=Platform.here().architecture,
                 comment=message or "Imported from -",
             )
-            image = await self._intake.admit(configuration, [(path, layer)], tags=[str(reference)] if reference else [])
-        self._report("import", image.id, {"name": str(reference or image.id)})
-        return image.id
+            image_id = await self._intake.admit(configuration, [(path, layer)], tags=[str(reference)] if reference else [])
+        self._report("import", image_id, {"name": str(reference or image_id)})
+        return image_id
 
     async def tag(self, ref: str, repo: str, tag: str = "") -> None:
         """Give an image one more name, taken from whichever has it. Raises NotFound, InvalidInput."""
@@ -222,8 +222,8 @@ class ImageStore:
                 architecture=Platform.here().architecture,
                 created_by=builtin.CREATED_BY,
             )
-            image = await self._intake.admit(configuration, [(path, layer)], tags=[builtin.NAME])
-        await self._intake.edit(lambda index: replace(index, built_in=image.id))
+            image_id = await self._intake.admit(configuration, [(path, layer)], tags=[builtin.NAME])
+        await self._intake.edit(lambda index: replace(index, built_in=image_id))
 
     async def _carry_out(self, image: Image, removal: Removal, in_use: Users) -> Lines:
         def edit(index: Index) -> Index:

@@ -12,7 +12,7 @@ import shutil
 import signal as signals
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -107,7 +107,7 @@ async def run(
         return _finished(_command(args), await child.wait(), said, check=check)
 
 
-async def stream_lines(*args: str | Path) -> AsyncIterator[str]:
+async def stream_lines(*args: str | Path) -> AsyncGenerator[str, None]:
     """Yield what a program says on both streams, line by line as it comes; a carriage return ends a line too, empty ones are left out.
 
     Raises MissingTool, and at the end CommandFailed with the last line if the program failed. If the caller stops, it is killed.

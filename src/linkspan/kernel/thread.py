@@ -23,10 +23,11 @@ class KernelThread:
         If the caller is cancelled, the job still runs, and its failure is logged.
         """
         job = self._executor.submit(action)
-        # wait() and not shield(): from Python 3.14 on, shield() reports the failure of an abandoned job as well, a second time.
+        end = asyncio.wrap_future(job)
         try:
-            await asyncio.wait([asyncio.wrap_future(job)])
+            await asyncio.wait([end])  # unlike `await end`, its cancellation leaves the job alone
         except asyncio.CancelledError:
+            end.add_done_callback(asyncio.Future.exception)  # seen: asyncio need not report it as well
             job.add_done_callback(_log_failure)
             raise
         return job.result()

@@ -2,8 +2,9 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
-from linkspan.errors import CommandFailed
+from linkspan.errors import CommandFailed, EngineError
 from linkspan.model.container import Exec, Process
 from linkspan.runtime import attach as attachments
 from linkspan.runtime.attach import Attachment
@@ -39,12 +40,9 @@ class Starter:
     host: Host
 
     async def start(self, container: Folder, made: Exec, user: User, *, attach: bool) -> Execution:
-        """Start a command in a container. Raises what `Conmon.run` raises, in Docker's words."""
+        """Start a command in a container. Raises what `Conmon.run` raises, in Docker's words; EngineError."""
         folder = exec_folder(container, made.id)
-        folder.bundle.mkdir(parents=True)
-        specification = folder.bundle / "process.json"
-        running_process = json.loads(container.config.read_text())["process"]
-        specification.write_text(json.dumps(exec_process(running_process, made.process, user, privileged=made.privileged, host=self.host)))
+        specification = self._specify(container, folder, made, user)
         options = ("--exec", "--exec-process-spec", specification, "--cid", made.container, "--cuuid", made.id, "--log-path", "off")
         attached: list[Attachment] = []
 
@@ -61,6 +59,18 @@ class Starter:
                 raise refused("OCI runtime exec failed", error) from error
             raise
         return _execution(made, running, next(iter(attached), None))
+
+    def _specify(self, container: Folder, folder: Folder, made: Exec, user: User) -> Path:
+        """Write what is to run, out of what the container itself runs as."""
+        specification = folder.bundle / "process.json"
+        try:
+            folder.bundle.mkdir(parents=True)
+            running = json.loads(container.config.read_text())["process"]
+            rendered = exec_process(running, made.process, user, privileged=made.privileged, host=self.host)
+            specification.write_text(json.dumps(rendered))
+        except OSError as error:  # a full disk, or the container is gone
+            raise EngineError(f"OCI runtime exec failed: {error.filename or specification}: {error.strerror}") from error
+        return specification
 
 
 def _execution(made: Exec, running: Running, attachment: Attachment | None) -> Execution:

@@ -12,9 +12,9 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import TypeVar
 
-from linkspan.errors import CommandFailed, Conflict
+from linkspan.errors import CommandFailed, Conflict, EngineError
 from linkspan.kernel import process
-from linkspan.model.container import Container, Exec, Process
+from linkspan.model.container import Container, Exec, Process, Spec
 from linkspan.runtime import attach as attachments
 from linkspan.runtime import devices
 from linkspan.runtime.attach import Attachment
@@ -22,7 +22,7 @@ from linkspan.runtime.conmon import Conmon, Folder, Running, last_error, refused
 from linkspan.runtime.exec import Execution, Starter, exec_folder
 from linkspan.runtime.host import inspect_host
 from linkspan.runtime.oci import Choice
-from linkspan.runtime.spec import Launch, render
+from linkspan.runtime.spec import Launch, render, validate
 from linkspan.runtime.users import User
 
 T = TypeVar("T")
@@ -52,6 +52,10 @@ class Runtime:
         self._conmon = Conmon(program=process.find("conmon"), choice=choice, root=self._root)
         self._starter = Starter(conmon=self._conmon, host=self._host)
         self._attachments: defaultdict[str, weakref.WeakSet[Attachment]] = defaultdict(weakref.WeakSet)
+
+    def validate(self, spec: Spec) -> None:
+        """Raise InvalidInput for rights that `create` would refuse, so that a wrong request fails when it is made."""
+        validate(spec, self._host)
 
     async def create(self, launch: Launch) -> Running:
         """Make the container's process, which waits for `start`. All of it, or none of it.
@@ -196,11 +200,14 @@ class Runtime:
 
     @staticmethod
     def _prepare(folder: Folder, config: dict[str, object]) -> None:
-        folder.bundle.mkdir(parents=True, mode=0o700)
-        folder.kept.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for left in (folder.exit_code, folder.out_of_memory):
-            left.unlink(missing_ok=True)
-        folder.config.write_text(json.dumps(config))
+        try:
+            folder.bundle.mkdir(parents=True, mode=0o700)
+            folder.kept.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for left in (folder.exit_code, folder.out_of_memory):
+                left.unlink(missing_ok=True)
+            folder.config.write_text(json.dumps(config))
+        except OSError as error:  # a full disk
+            raise EngineError(f"cannot write {error.filename or folder.config}: {error.strerror}") from error
 
     def _unbind(self, container_id: str) -> None:
         for attachment in tuple(self._attachments.get(container_id, ())):

@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 Conversation = Callable[[socket.socket], None]
+JsonValue = Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Asked:
     body: bytes
 
     @property
-    def json(self) -> Any:
+    def json(self) -> JsonValue:
         return json.loads(self.body)
 
 
@@ -35,7 +37,7 @@ class Reply:
     """One answer: a JSON value, raw pieces sent chunk by chunk, or a conversation on the hijacked connection."""
 
     status: int = 200
-    value: Any = None
+    value: object = None
     pieces: Iterable[bytes] | None = None
     talk: Conversation | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -49,8 +51,14 @@ class FakeEngine:
         self.asked: list[Asked] = []
         self._replies: dict[str, list[Reply]] = {}
         self._lock = threading.Lock()
-        self._server = _Server(str(path), _handler(self))
+        self._server = _Server(str(path), type("Handler", (_Handler,), {"engine": self}))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+
+    def reset(self) -> None:
+        """Forget all answers and all requests."""
+        with self._lock:
+            self.asked = []
+            self._replies = {}
 
     @property
     def host(self) -> str:
@@ -60,7 +68,7 @@ class FakeEngine:
         """Answer `request` (`GET /info`) with `replies`."""
         self._replies[request] = list(replies)
 
-    def on_json(self, request: str, value: Any, status: int = 200) -> None:
+    def on_json(self, request: str, value: object, status: int = 200) -> None:
         self.on(request, Reply(status=status, value=value))
 
     def refuse(self, request: str, status: int, message: str) -> None:
@@ -97,76 +105,69 @@ class _Server(ThreadingMixIn, UnixStreamServer):
     daemon_threads = True
     request_queue_size = 64
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client may hang up whenever it likes; anything else is a bug of a test, and is printed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
-def _handler(engine: FakeEngine) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
 
-        def _answer(self) -> None:
-            parts = urlsplit(self.path)
-            query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-            reply = engine.answer(Asked(self.command, re.sub(r"^/v1\.\d+", "", parts.path), query, self._body()))
-            if reply.talk is not None:
-                self._hijack(reply)
-            elif reply.pieces is not None:
-                self._chunks(reply)
-            else:
-                self._json(reply)
+class _Handler(BaseHTTPRequestHandler):
+    engine: FakeEngine
+    protocol_version = "HTTP/1.1"
 
-        do_GET = do_POST = do_DELETE = do_HEAD = do_PUT = _answer
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        """All methods (do_GET, do_POST, …) are answered alike."""
+        if name.startswith("do_"):
+            return self._answer
+        raise AttributeError(name)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
-            """Say nothing: the address of a unix client is empty, which the base class cannot print."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        """Say nothing: the address of a unix client is empty, which the base class cannot print."""
 
-        def _body(self) -> bytes:
-            if self.headers.get("Transfer-Encoding") != "chunked":
-                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
+    def _answer(self) -> None:
+        parts = urlsplit(self.path)
+        query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        reply = self.engine.answer(Asked(self.command, re.sub(r"^/v1\.\d+", "", parts.path), query, self._body()))
+        if reply.talk is not None:
+            self._hijack(reply, reply.talk)
+        elif reply.pieces is not None:
+            self._chunks(reply, reply.pieces)
+        else:
+            self._json(reply)
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
             self.rfile.readline()
-            return body
+        self.rfile.readline()
+        return body
 
-        def _json(self, reply: Reply) -> None:
-            content = b"" if reply.value is None else json.dumps(reply.value).encode()
-            self.send_response(reply.status)
-            self.send_header("Content-Type", "application/json")
-            self._send_headers(reply)
-            if reply.status not in (204, 304):
-                self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(content)
+    def _json(self, reply: Reply) -> None:
+        content = b"" if reply.value is None else json.dumps(reply.value).encode()
+        self._head(reply.status, reply, {"Content-Type": "application/json", "Content-Length": str(len(content))})
+        if content:
+            self.wfile.write(content)
 
-        def _chunks(self, reply: Reply) -> None:
-            self.send_response(reply.status)
-            self._send_headers(reply)
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            for piece in reply.pieces or ():
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-                self.wfile.flush()
-            self.wfile.write(b"0\r\n\r\n")
+    def _chunks(self, reply: Reply, pieces: Iterable[bytes]) -> None:
+        self._head(reply.status, reply, {"Transfer-Encoding": "chunked"})
+        for piece in pieces:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        self.wfile.write(b"0\r\n\r\n")
 
-        def _hijack(self, reply: Reply) -> None:
-            self.close_connection = True
-            self.send_response(101, "UPGRADED")
-            self.send_header("Connection", "Upgrade")
-            self.send_header("Upgrade", "tcp")
-            self._send_headers(reply)
-            self.end_headers()
-            self.wfile.flush()
-            assert reply.talk is not None
-            reply.talk(self.connection)
+    def _hijack(self, reply: Reply, talk: Conversation) -> None:
+        self.close_connection = True
+        self._head(101, reply, {"Connection": "Upgrade", "Upgrade": "tcp"})
+        talk(self.connection)
 
-        def _send_headers(self, reply: Reply) -> None:
-            self.send_header("Api-Version", "1.51")
-            self.send_header("Ostype", "linux")
-            for name, value in reply.headers.items():
+    def _head(self, status: int, reply: Reply, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"Api-Version": "1.51", "Ostype": "linux", **headers, **reply.headers}.items():
+            if not (status == 204 and name == "Content-Length"):
                 self.send_header(name, value)
-
-    return Handler
+        self.end_headers()
 
 
 def frame(stream: int, data: bytes) -> bytes:

@@ -1,15 +1,18 @@
 """The folder of images: all or nothing, whatever happens in between."""
 
+import itertools
 import json
 import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.unit.images.samples import configuration, layer_file
 
 from linkspan.errors import EngineError, InvalidInput, NotFound
 from linkspan.images.layout import Layout
 from linkspan.model.image import Image
-from tests.unit.images.samples import configuration, layer_file
 
 
 @pytest.fixture
@@ -26,10 +29,14 @@ def reopened(layout: Layout) -> Layout:
 
 
 def add(layout: Layout, name: str, files: dict[str, bytes], *more: dict[str, bytes]) -> Image:
-    layers = [layer_file(layout.temporary, content) for content in (files, *more)]
-    image = layout.add(configuration([layer for _, layer in layers], comment=name), layers)
-    layout.change(lambda index: index.named(image.id, tags=[name], digests=[f"{name.partition(':')[0]}@{image.id}"]))
-    return layout.index.images[image.id].image
+    """Take an image in as a load does; its root is an empty folder."""
+    with tempfile.TemporaryDirectory(dir=layout.temporary) as folder:
+        work = Path(folder)
+        layers = [layer_file(work, content) for content in (files, *more)]
+        stored = layout.stage(configuration([layer for _, layer in layers], comment=name), layers, work)
+        (work / "unpacked" / "rootfs").mkdir(parents=True)
+        layout.take(stored, work, [name], [f"{name.partition(':')[0]}@{stored.image.id}"])
+    return layout.index.images[stored.image.id].image
 
 
 def blobs(layout: Layout) -> set[str]:
@@ -117,24 +124,55 @@ def test_layers_of_another_image_are_refused_and_leave_nothing(layout: Layout) -
     before = blobs(layout)
 
     with pytest.raises(InvalidInput, match="its layers are not those"):
-        layout.add(configuration([other]), [layer_file(layout.temporary, {"x": b"1"})])
+        layout.stage(configuration([other]), [layer_file(layout.temporary, {"x": b"1"})], layout.temporary)
 
     assert blobs(layout) == before
 
 
-def test_a_failed_write_of_the_index_changes_nothing(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_anywhere_changes_nothing(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     image = add(layout, "a:1", {"x": b"1"})
+    before = layout.index, blobs(layout), layout.unpacked()
+    really_flush = os.fsync
+    step = 0
+
+    def full_at(failing: int) -> Callable[[int], None]:
+        count = itertools.count()
+
+        def flush(handle: int) -> None:
+            if next(count) == failing:
+                raise OSError(28, "No space left on device")
+            really_flush(handle)
+
+        return flush
+
+    while True:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full_at(step))
+            try:
+                add(layout, "b:1", {"x": b"1"}, {"y": b"2"})
+            except OSError:
+                assert (layout.index, blobs(layout), layout.unpacked()) == before, f"step {step}"
+                assert reopened(layout).index == before[0]
+            else:
+                break
+        step += 1
+
+    assert step > 5
+    assert layout.index.find("a:1").image == image
+
+
+def test_a_removal_that_cannot_be_written_changes_nothing(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = add(layout, "a:1", {"x": b"1"})
+    before = layout.index, blobs(layout)
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="No space left"):
-            layout.change(lambda index: index.without(image.id))
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        layout.change(lambda index: index.without(image.id))
 
-    assert layout.index.find("a:1").image == image
-    assert reopened(layout).index.find("a:1").image == image
+    assert (layout.index, blobs(layout)) == before
 
 
 def test_the_index_is_what_other_tools_read(layout: Layout) -> None:
@@ -148,8 +186,6 @@ def test_the_index_is_what_other_tools_read(layout: Layout) -> None:
 
 def test_a_root_belongs_to_an_image(layout: Layout) -> None:
     image = add(layout, "a:1", {"x": b"1"})
-    (layout.temporary / "done" / "rootfs").mkdir(parents=True)
-    layout.adopt_root(image.id, layout.temporary / "done")
 
     layout.discard_root(image.id)
     assert layout.root(image.id).is_dir(), "the image is still there"
@@ -160,9 +196,9 @@ def test_a_root_belongs_to_an_image(layout: Layout) -> None:
     layout.discard_root(image.id)
     assert layout.unpacked() == []
 
-    (layout.temporary / "late").mkdir()
+    (layout.temporary / "unpacked").mkdir()
     with pytest.raises(NotFound):
-        layout.adopt_root(image.id, layout.temporary / "late")
+        layout.adopt_root(image.id, layout.temporary)
 
 
 def test_files_to_read_stay_when_their_image_goes(layout: Layout) -> None:

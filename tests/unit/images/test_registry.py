@@ -33,7 +33,7 @@ LARGE = RemoteLayer(digest="sha256:" + "b" * 64, size=1000)
         ("localhost.example.com", False),
     ],
 )
-def test_only_named_and_own_registries_may_lack_tls(domain: str, insecure: bool) -> None:  # noqa: FBT001
+def test_only_named_and_own_registries_may_lack_tls(domain: str, insecure: bool) -> None:
     assert is_insecure(domain, ["10.1.0.0/16", "registry.lan:5000", "other.lan", "docker.io"]) is insecure
 
 
@@ -60,6 +60,17 @@ def test_a_download_is_measured_by_its_files(tmp_path: Path) -> None:
     (unfinished / "oci-put-blob3").write_bytes(b"the configuration")
     assert list(watch.look()) == [Progress(id=LARGE.short_id, status="Download complete")]
     assert list(watch.look()) == []
+
+
+def test_files_taken_for_the_wrong_layers_change_places(tmp_path: Path) -> None:
+    watch = _DownloadWatch([SMALL, LARGE], tmp_path / "sha256", tmp_path)
+    for name, size in (("oci-put-blob1", 5), ("oci-put-blob2", 5)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    assert [(step.id, step.current) for step in watch.look()] == [(SMALL.short_id, 5), (LARGE.short_id, 5)]
+
+    (tmp_path / "oci-put-blob1").write_bytes(b"x" * 11)
+
+    assert [(step.id, step.current) for step in watch.look()] == [(LARGE.short_id, 11), (SMALL.short_id, 5)]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """What `docker rmi` does, in moby's words."""
 
 import pytest
+from tests.unit.images.samples import DIGEST, ID, OTHER_ID, image
 
 from linkspan.errors import Conflict
 from linkspan.images.removal import ImageUser, decide, vanished_layers
-from tests.unit.images.samples import DIGEST, ID, OTHER_ID, image
 
 SHORT = "abababababab"
 STOPPED = ImageUser(id="c0ffee" * 10, running=False)
@@ -89,7 +89,7 @@ def test_force_removes_an_image_that_only_stopped_containers_use() -> None:
         (["a:1", "a:2"], [], False, "(must be forced) - image is referenced in multiple repositories"),
     ],
 )
-def test_removal_by_id_is_refused(tags: list[str], users: list[ImageUser], force: bool, words: str) -> None:  # noqa: FBT001
+def test_removal_by_id_is_refused(tags: list[str], users: list[ImageUser], force: bool, words: str) -> None:
     with pytest.raises(Conflict) as refused:
         decide(image(tags=tags), SHORT, users, force=force)
 

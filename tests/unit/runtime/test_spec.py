@@ -19,7 +19,7 @@ NAMESPACE = Path("/run/linkspan/netns/x")
 ID = "f" * 64
 
 
-def launch(process: Process | None = None, *, resources: Resources = Resources(), security: Security = Security(), **more: Any) -> Launch:  # noqa: ANN401
+def launch(process: Process | None = None, *, resources: Resources = Resources(), security: Security = Security(), **more: Any) -> Launch:
     of_spec = {key: more.pop(key) for key in tuple(more) if key in Spec.__dataclass_fields__}
     spec = Spec(
         process=process or Process(args=("sh",)),
@@ -35,7 +35,7 @@ def launch(process: Process | None = None, *, resources: Resources = Resources()
     return Launch(container=container, rootfs=Path("/root-of-it"), **given)
 
 
-def rendered(host: Host = HOST, devices: tuple[Node, ...] = (), **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def rendered(host: Host = HOST, devices: tuple[Node, ...] = (), **more: Any) -> dict[str, Any]:
     return render(launch(**more), host, devices)
 
 

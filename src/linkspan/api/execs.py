@@ -1,0 +1,73 @@
+"""/containers/{id}/exec and /exec"""
+
+from aiohttp import web
+
+from linkspan.api.answers import answer, empty
+from linkspan.api.call import Call
+from linkspan.api.container_streams import stream_type, terminal_size
+from linkspan.api.conversation import Input, converse
+from linkspan.api.detach import DetachKeys
+from linkspan.api.framing import frame
+from linkspan.api.hijack import NoAnswer, take_over
+from linkspan.api.router import Route
+from linkspan.api.wire_execs import exec_details, parse_exec
+from linkspan.errors import Conflict, EngineError, InvalidInput, NotFound
+
+
+async def create(call: Call) -> web.Response:
+    """POST /containers/{id}/exec"""
+    request = parse_exec(await call.body())
+    if request.detach_keys:
+        DetachKeys(request.detach_keys)  # refuses wrong ones now
+    return answer({"Id": await call.engine.execs.create(call.path["id"], request)}, 201)
+
+
+async def start(call: Call) -> web.StreamResponse:
+    """POST /exec/{id}/start"""
+    body = await call.body()
+    detach, tty = body.boolean("Detach"), body.boolean("Tty")
+    made = call.engine.execs.inspect(call.path["id"])
+    content_type = stream_type(call.version, tty=tty)
+    try:
+        attachment = await call.operations.finish(call.engine.execs.start(made.id, detach=detach))
+    except (Conflict, InvalidInput, NotFound):
+        raise
+    except EngineError as error:
+        if detach:
+            raise
+        # Docker's clients expect a command that cannot run to say so in its output: its exit code is then 126 or 127.
+        connection = await take_over(call.request, content_type)
+        text = f"{error}\r\n".encode()
+        await connection.write(text if tty else frame(1, text))
+        connection.close()
+        return NoAnswer()
+    if attachment is None:
+        return empty(200)
+    try:
+        connection = await take_over(call.request, content_type)
+    except BaseException:
+        await attachment.close()
+        raise
+    keys = DetachKeys(made.detach_keys) if made.process.tty else None
+    given = Input(wanted=made.attach_stdin, ends_with_client=True, detach_keys=keys)
+    await converse(connection, attachment, given, framed=not tty)
+    return NoAnswer()
+
+
+async def resize(call: Call) -> web.Response:
+    """POST /exec/{id}/resize"""
+    await call.engine.execs.resize(call.path["id"], *terminal_size(call))
+    return web.Response(status=201)
+
+
+async def inspect(call: Call) -> web.Response:
+    """GET /exec/{id}/json"""
+    return answer(exec_details(call.engine.execs.inspect(call.path["id"])))
+
+
+ROUTES = (
+    Route("POST", "/containers/{id}/exec", create),
+    Route("POST", "/exec/{id}/start", start, streams=True),
+    Route("POST", "/exec/{id}/resize", resize),
+    Route("GET", "/exec/{id}/json", inspect),
+)
