@@ -105,8 +105,8 @@ def test_a_runtime_that_fails(new_engine: Callable[..., Engine], tmp_path: Path)
     fake.write_text("#!/bin/sh\ncase $* in *--version*) echo runc version 1.0; exit 0;; esac\necho out of order >&2\nexit 1\n")
     fake.chmod(0o755)
     engine = new_engine("--default-runtime", str(fake))
-    assert "out of order" in engine.refused("run", "-d", "--name", "c", "-p", "8080:80", "busybox", "true")
-    assert engine.inspect("c")["State"]["Status"] == "created"
+    assert "out of order" in engine.refused("run", "-d", "--name", "box", "-p", "8080:80", "busybox", "true")
+    assert engine.inspect("box")["State"]["Status"] == "created"
     assert "veth" not in engine.host.sh("ip", "link")
     assert "8080" not in engine.host.sh("ss", "-Htln") + engine.host.sh("nft", "list", "table", "inet", "linkspan")
 

@@ -17,43 +17,43 @@ def namespace(engine: Engine, name: str) -> str:
 
 
 def test_default_is_another_word_for_bridge(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "--net=default", *SLEEP)
-    assert engine.address("c").startswith("172.17.0.")
+    engine.docker("run", "-d", "--name", "box", "--net=default", *SLEEP)
+    assert engine.address("box").startswith("172.17.0.")
 
 
 def test_the_mac_address_can_be_chosen(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "--mac-address", "02:42:ac:11:00:99", *SLEEP)
-    assert "02:42:ac:11:00:99" in engine.docker("exec", "c", "ip", "link", "show", "eth0")
-    assert engine.inspect("c")["NetworkSettings"]["Networks"]["bridge"]["MacAddress"] == "02:42:ac:11:00:99"
+    engine.docker("run", "-d", "--name", "box", "--mac-address", "02:42:ac:11:00:99", *SLEEP)
+    assert "02:42:ac:11:00:99" in engine.docker("exec", "box", "ip", "link", "show", "eth0")
+    assert engine.inspect("box")["NetworkSettings"]["Networks"]["bridge"]["MacAddress"] == "02:42:ac:11:00:99"
 
 
 def test_an_address_keeps_to_its_container(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", *SLEEP)
-    before, mac = engine.address("c"), engine.inspect("c")["NetworkSettings"]["Networks"]["bridge"]["MacAddress"]
-    engine.docker("stop", "-t", "0", "c")
+    engine.docker("run", "-d", "--name", "box", *SLEEP)
+    before, mac = engine.address("box"), engine.inspect("box")["NetworkSettings"]["Networks"]["bridge"]["MacAddress"]
+    engine.docker("stop", "-t", "0", "box")
     engine.docker("run", "-d", "--name", "other", *SLEEP)
     assert engine.address("other") != before
-    engine.docker("start", "c")
-    assert engine.address("c") == before
-    assert engine.inspect("c")["NetworkSettings"]["Networks"]["bridge"]["MacAddress"] == mac
+    engine.docker("start", "box")
+    assert engine.address("box") == before
+    assert engine.inspect("box")["NetworkSettings"]["Networks"]["bridge"]["MacAddress"] == mac
 
 
 def test_host_mode_changes_nothing_in_the_host(engine: Engine) -> None:
     before = engine.host.sh("ip", "-br", "addr"), engine.host.sh("sysctl", "-a", "--pattern", "ip_unprivileged_port_start|ping_group")
-    engine.docker("run", "-d", "--name", "c", "--net=host", *SLEEP)
-    assert namespace(engine, "c") == engine.host.run(lambda: os.readlink("/proc/thread-self/ns/net"))
-    assert engine.docker("exec", "c", "hostname") == os.uname().nodename
-    assert engine.inspect("c")["NetworkSettings"]["Networks"]["host"]["IPAddress"] == ""
-    engine.docker("rm", "-f", "c")
+    engine.docker("run", "-d", "--name", "box", "--net=host", *SLEEP)
+    assert namespace(engine, "box") == engine.host.run(lambda: os.readlink("/proc/thread-self/ns/net"))
+    assert engine.docker("exec", "box", "hostname") == os.uname().nodename
+    assert engine.inspect("box")["NetworkSettings"]["Networks"]["host"]["IPAddress"] == ""
+    engine.docker("rm", "-f", "box")
     after = engine.host.sh("ip", "-br", "addr"), engine.host.sh("sysctl", "-a", "--pattern", "ip_unprivileged_port_start|ping_group")
     assert after == before
 
 
 def test_host_mode_discards_published_ports_with_a_warning(engine: Engine) -> None:
-    done = engine.try_docker("run", "-d", "--name", "c", "--net=host", "-p", "8080:80", *SLEEP)
+    done = engine.try_docker("run", "-d", "--name", "box", "--net=host", "-p", "8080:80", *SLEEP)
     assert done.status == 0
     assert "Published ports are discarded when using host network mode" in done.err
-    assert engine.docker("port", "c") == ""
+    assert engine.docker("port", "box") == ""
 
 
 def test_host_mode_may_have_a_hostname_of_its_own(engine: Engine) -> None:
@@ -167,42 +167,42 @@ def test_conflicts_of_container_mode(engine: Engine, flags: list[str], text: str
 )
 def test_conflicts_of_other_modes(engine: Engine, flags: list[str], text: str) -> None:
     engine.docker("run", "-d", "--name", "target", *SLEEP)
-    assert text in engine.refused("run", "-d", "--name", "c", *flags, *SLEEP)
+    assert text in engine.refused("run", "-d", "--name", "box", *flags, *SLEEP)
 
 
 def test_a_target_that_is_missing(engine: Engine) -> None:
-    engine.docker("create", "--name", "c", "--net=container:nobody", *SLEEP)
-    assert "joining network namespace of container: No such container: nobody" in engine.refused("start", "c")
-    assert engine.api("POST", "/containers/c/start")[0] == 500
+    engine.docker("create", "--name", "box", "--net=container:nobody", *SLEEP)
+    assert "joining network namespace of container: No such container: nobody" in engine.refused("start", "box")
+    assert engine.api("POST", "/containers/box/start")[0] == 500
 
 
 def test_a_target_that_does_not_run(engine: Engine) -> None:
     engine.docker("create", "--name", "target", *SLEEP)
-    engine.docker("create", "--name", "c", "--net=container:target", *SLEEP)
+    engine.docker("create", "--name", "box", "--net=container:target", *SLEEP)
     text = "cannot join network namespace of a non running container: container /target is created"
-    assert text in engine.refused("start", "c")
-    assert engine.api("POST", "/containers/c/start")[0] == 409
+    assert text in engine.refused("start", "box")
+    assert engine.api("POST", "/containers/box/start")[0] == 409
 
 
 def test_a_target_that_is_itself(engine: Engine) -> None:
-    engine.docker("create", "--name", "c", "--net=container:c", *SLEEP)
-    assert "No such container: c" in engine.refused("start", "c")
-    engine.docker("rm", "c")
+    engine.docker("create", "--name", "box", "--net=container:box", *SLEEP)
+    assert "No such container: box" in engine.refused("start", "box")
+    engine.docker("rm", "box")
 
 
 def test_none_mode_publishes_nothing_and_says_nothing(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "--net=none", "-p", "8080:80", *SLEEP)
-    assert engine.docker("port", "c") == ""
+    engine.docker("run", "-d", "--name", "box", "--net=none", "-p", "8080:80", *SLEEP)
+    assert engine.docker("port", "box") == ""
 
 
 def test_icc_off_keeps_containers_apart_but_not_from_published_ports(new_engine: Callable[..., Engine]) -> None:
     engine = new_engine("--icc=false")
     engine.serve("web", "-p", "8080:80", "--expose", "80")
-    engine.docker("run", "-d", "--name", "c", *SLEEP)
+    engine.docker("run", "-d", "--name", "box", *SLEEP)
     engine.docker("run", "-d", "--name", "linked", "--link", "web:site", *SLEEP)
     address = engine.address("web")
-    assert engine.try_docker("exec", "c", "timeout", "2", "wget", "-qO-", f"http://{address}/").status != 0
-    assert engine.page(f"http://{HOST_ADDRESS}:8080/", container="c") == "web"
+    assert engine.try_docker("exec", "box", "timeout", "2", "wget", "-qO-", f"http://{address}/").status != 0
+    assert engine.page(f"http://{HOST_ADDRESS}:8080/", container="box") == "web"
     assert engine.page("http://site/", container="linked") == "web"
 
 
@@ -211,18 +211,18 @@ def test_the_daemons_bridge_options_hold(new_engine: Callable[..., Engine]) -> N
         "--bip", "10.20.0.1/24", "--fixed-cidr", "10.20.0.128/25", "--mtu", "1400", "--dns", "192.0.2.1", "--dns-search", "x.example"
     )
     assert "inet 10.20.0.1/24 brd 10.20.0.255" in engine.host.sh("ip", "addr", "show", "docker0")
-    engine.docker("run", "-d", "--name", "c", *SLEEP)
-    assert engine.address("c") == "10.20.0.128"
-    assert "mtu 1400" in engine.docker("exec", "c", "ip", "link", "show", "eth0")
-    resolv = engine.docker("exec", "c", "cat", "/etc/resolv.conf")
+    engine.docker("run", "-d", "--name", "box", *SLEEP)
+    assert engine.address("box") == "10.20.0.128"
+    assert "mtu 1400" in engine.docker("exec", "box", "ip", "link", "show", "eth0")
+    resolv = engine.docker("exec", "box", "cat", "/etc/resolv.conf")
     assert "nameserver 192.0.2.1\n" in resolv
     assert "search x.example" in resolv
 
 
 def test_an_exhausted_pool_says_so(new_engine: Callable[..., Engine]) -> None:
     engine = new_engine("--bip", "10.20.0.1/30")
-    engine.docker("run", "-d", "--name", "a", *SLEEP)
-    refusal = engine.refused("run", "-d", "--name", "b", *SLEEP)
+    engine.docker("run", "-d", "--name", "aa", *SLEEP)
+    refusal = engine.refused("run", "-d", "--name", "bb", *SLEEP)
     assert "no available IPv4 addresses on this network's address pools: bridge" in refusal
-    engine.docker("rm", "-f", "a")
-    engine.docker("start", "b")
+    engine.docker("rm", "-f", "aa")
+    engine.docker("start", "bb")

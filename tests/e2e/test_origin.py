@@ -27,31 +27,31 @@ def test_docker0_exists_with_its_address(engine: Engine) -> None:
 
 
 def test_bridge_is_the_default(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "busybox", "sleep", "100")
-    assert engine.inspect("c")["HostConfig"]["NetworkMode"] == "bridge"
-    assert list(engine.inspect("c")["NetworkSettings"]["Networks"]) == ["bridge"]
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "100")
+    assert engine.inspect("box")["HostConfig"]["NetworkMode"] == "bridge"
+    assert list(engine.inspect("box")["NetworkSettings"]["Networks"]) == ["bridge"]
 
 
 def test_a_container_has_eth0_and_the_host_a_veth_on_the_bridge(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "busybox", "sleep", "100")
-    assert sorted(links(engine.docker("exec", "c", "ip", "link"))) == ["eth0", "lo"]
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "100")
+    assert sorted(links(engine.docker("exec", "box", "ip", "link"))) == ["eth0", "lo"]
     (port,) = json.loads(engine.host.sh("ip", "-j", "link", "show", "master", "docker0"))
     assert port["ifname"].startswith("veth")
     assert len(port["ifname"]) == len("veth") + 7
 
 
 def test_its_address_is_of_docker0s_subnet_and_docker0_is_its_gateway(engine: Engine) -> None:
-    engine.docker("run", "-d", "--name", "c", "busybox", "sleep", "100")
-    assert ipaddress.ip_address(engine.address("c")) in ipaddress.ip_network("172.17.0.0/16")
-    assert f'"IPAddress": "{engine.address("c")}"' in engine.docker("inspect", "c")
-    assert f"inet {engine.address('c')}/16 brd 172.17.255.255" in engine.docker("exec", "c", "ip", "addr", "show", "eth0")
-    assert "default via 172.17.0.1 dev eth0" in engine.docker("exec", "c", "ip", "route")
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "100")
+    assert ipaddress.ip_address(engine.address("box")) in ipaddress.ip_network("172.17.0.0/16")
+    assert f'"IPAddress": "{engine.address("box")}"' in engine.docker("inspect", "box")
+    assert f"inet {engine.address('box')}/16 brd 172.17.255.255" in engine.docker("exec", "box", "ip", "addr", "show", "eth0")
+    assert "default via 172.17.0.1 dev eth0" in engine.docker("exec", "box", "ip", "route")
 
 
 def test_containers_reach_each_other_over_the_bridge(engine: Engine) -> None:
     engine.serve("web")
-    engine.docker("run", "-d", "--name", "c", "busybox", "sleep", "100")
-    assert engine.page(f"http://{engine.address('web')}/", container="c") == "web"
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "100")
+    assert engine.page(f"http://{engine.address('web')}/", container="box") == "web"
 
 
 def test_containers_reach_the_outside_through_nat(engine: Engine, neighbour: Host) -> None:
@@ -110,11 +110,11 @@ def test_none_has_only_lo(engine: Engine) -> None:
 
 def test_a_container_of_none_mode_can_be_wired_by_hand(engine: Engine) -> None:
     """What the note uses pipework for: the user builds the container's network."""
-    engine.docker("run", "-d", "--name", "c", "--net=none", "busybox", "sleep", "100")
-    pid = str(engine.inspect("c")["State"]["Pid"])
+    engine.docker("run", "-d", "--name", "box", "--net=none", "busybox", "sleep", "100")
+    pid = str(engine.inspect("box")["State"]["Pid"])
     engine.host.sh("ip", "link", "add", "byhand", "type", "veth", "peer", "name", "eth1", "netns", pid)
     engine.host.sh("ip", "addr", "add", "10.77.0.1/24", "dev", "byhand")
     engine.host.sh("ip", "link", "set", "byhand", "up")
     engine.host.sh("nsenter", f"--net=/proc/{pid}/ns/net", "ip", "addr", "add", "10.77.0.2/24", "dev", "eth1")
     engine.host.sh("nsenter", f"--net=/proc/{pid}/ns/net", "ip", "link", "set", "eth1", "up")
-    assert "1 packets received" in engine.docker("exec", "c", "ping", "-c", "1", "-W", "3", "10.77.0.1")
+    assert "1 packets received" in engine.docker("exec", "box", "ping", "-c", "1", "-W", "3", "10.77.0.1")

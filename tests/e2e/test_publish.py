@@ -15,12 +15,12 @@ def ports(engine: Engine, name: str) -> list[str]:
 
 def test_a_published_port_works_from_everywhere(engine: Engine, neighbour: Host) -> None:
     engine.serve("web", "-p", "8080:80")
-    engine.docker("run", "-d", "--name", "c", "busybox", "sleep", "100")
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "100")
     assert b"web" in neighbour.ask_http(HOST_ADDRESS, 8080)
     for url in ("http://127.0.0.1:8080/", f"http://{HOST_ADDRESS}:8080/", "http://172.17.0.1:8080/"):
         assert engine.page(url) == "web", f"from the host: {url}"
     for url in (f"http://{HOST_ADDRESS}:8080/", "http://172.17.0.1:8080/"):
-        assert engine.page(url, container="c") == "web", f"from another container: {url}"
+        assert engine.page(url, container="box") == "web", f"from another container: {url}"
         assert engine.page(url, container="web") == "web", f"from the container itself: {url}"
 
 
@@ -32,7 +32,7 @@ def test_the_source_address_is_kept(engine: Engine, neighbour: Host) -> None:
 
 def test_a_port_published_on_loopback_is_unreachable_for_everybody_else(engine: Engine, neighbour: Host) -> None:
     engine.serve("web", "-p", "127.0.0.1:8080:80")
-    engine.docker("run", "-d", "--name", "c", "busybox", "sleep", "100")
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "100")
     assert engine.page("http://127.0.0.1:8080/") == "web"
     assert not neighbour.reaches(HOST_ADDRESS, 8080)
     neighbour.sh("sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1")
@@ -47,7 +47,7 @@ def test_a_port_published_on_loopback_is_unreachable_for_everybody_else(engine: 
         neighbour.sh("ip", "rule", "del", "pref", "1")
         neighbour.sh("ip", "rule", "add", "pref", "0", "lookup", "local")
         neighbour.sh("ip", "route", "flush", "table", "7")
-    done = engine.try_docker("exec", "c", "timeout", "2", "wget", "-qO-", f"http://{HOST_ADDRESS}:8080/")
+    done = engine.try_docker("exec", "box", "timeout", "2", "wget", "-qO-", f"http://{HOST_ADDRESS}:8080/")
     assert done.status != 0
 
 

@@ -34,21 +34,21 @@ def test_containers_outlive_the_engine(new_engine: Callable[..., Engine], outsid
 
 def test_what_ended_meanwhile_has_its_exit_code_and_its_log(new_engine: Callable[..., Engine]) -> None:
     engine = new_engine()
-    engine.docker("run", "-d", "--name", "c", "busybox", "sh", "-c", "echo started; read line; echo got $line; exit 42")
-    engine.docker("run", "-d", "--name", "w", "-p", "8080:80", "-i", "busybox", "sh", "-c", "read line; exit 7")
-    engine.docker("rm", "-f", "c")
+    engine.docker("run", "-d", "--name", "box", "busybox", "sh", "-c", "echo started; read line; echo got $line; exit 42")
+    engine.docker("run", "-d", "--name", "ww", "-p", "8080:80", "-i", "busybox", "sh", "-c", "read line; exit 7")
+    engine.docker("rm", "-f", "box")
     engine.docker(
-        "run", "-d", "--name", "c", "busybox", "sh", "-c", "echo started; while [ ! -e /go ]; do sleep 0.02; done; echo done; exit 42"
+        "run", "-d", "--name", "box", "busybox", "sh", "-c", "echo started; while [ ! -e /go ]; do sleep 0.02; done; echo done; exit 42"
     )
-    pid = engine.inspect("c")["State"]["Pid"]
+    pid = engine.inspect("box")["State"]["Pid"]
     engine.kill()
     engine.host.sh("touch", f"/proc/{pid}/root/go")
     until(lambda: not engine.host.sh("ps", "-o", "pid=", "-p", str(pid), check=False).strip(), what="the container ends")
     engine.start()
-    state = engine.inspect("c")["State"]
+    state = engine.inspect("box")["State"]
     assert (state["Status"], state["ExitCode"]) == ("exited", 42)
-    assert engine.docker("logs", "c") == "started\ndone"
-    assert engine.inspect("w")["State"]["Running"]
+    assert engine.docker("logs", "box") == "started\ndone"
+    assert engine.inspect("ww")["State"]["Running"]
 
 
 def test_restart_policies_hold_over_the_engines_end(new_engine: Callable[..., Engine]) -> None:
@@ -66,9 +66,9 @@ def test_restart_policies_hold_over_the_engines_end(new_engine: Callable[..., En
 
 def test_live_restore_off_stops_containers_with_the_engine(new_engine: Callable[..., Engine]) -> None:
     engine = new_engine("--live-restore=false")
-    engine.docker("run", "-d", "--name", "c", "busybox", "sleep", "100")
+    engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "100")
     engine.docker("run", "-d", "--name", "again", "--restart", "always", "busybox", "sleep", "100")
-    pid = engine.inspect("c")["State"]["Pid"]
+    pid = engine.inspect("box")["State"]["Pid"]
     engine.flags += ("--shutdown-timeout", "0")
     engine.restart()
     engine.restart()

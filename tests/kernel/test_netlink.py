@@ -1,19 +1,23 @@
 """The netlink socket."""
 
 import errno
-import os
 import struct
+from pathlib import Path
 
 import pytest
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_GETLINK, RTM_NEWLINK
+from tests.hosts import Host
 
 from linkspan.errors import Conflict, KernelError
 from linkspan.kernel import link, netlink
 from linkspan.kernel.netlink import RouteSocket, translated
-from tests.hosts import Host
 
 pytestmark = pytest.mark.kernel
+
+
+def open_sockets() -> int:
+    return sum(str(entry.readlink()).startswith("socket:") for entry in Path("/proc/self/fd").iterdir() if entry.is_socket())
 
 
 def names(socket: RouteSocket) -> list[str]:
@@ -21,10 +25,10 @@ def names(socket: RouteSocket) -> list[str]:
 
 
 def test_a_thread_has_one_socket_and_it_ends_with_the_thread(host: Host) -> None:
-    before = os.listdir("/proc/self/fd")
+    before = open_sockets()
     first, second = host.run(lambda: (id(netlink.host()), id(netlink.host())))
     assert first == second
-    assert os.listdir("/proc/self/fd") == before
+    assert open_sockets() == before
 
 
 def test_answers_of_many_datagrams_are_whole(host: Host) -> None:

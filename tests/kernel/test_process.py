@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from tests.hosts import until
 
 from linkspan.errors import CommandFailed, MissingTool
 from linkspan.kernel import process
-from tests.hosts import until
 
 pytestmark = pytest.mark.kernel
 
@@ -216,18 +216,18 @@ class TestIdentity:
         assert process.start_time(child.pid) == 0
 
     def test_waiting_ends_when_the_process_does(self) -> None:
-        async def main() -> bool:
-            with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
-                start = process.start_time(child.pid)
-                waiting = asyncio.create_task(process.wait_gone(child.pid, start))
-                await asyncio.sleep(0)
-                assert not waiting.done()
-                assert child.stdin
-                child.stdin.close()
-                await waiting
-                return process.is_alive(child.pid, start)
+        async def main(child: "subprocess.Popen[bytes]") -> None:
+            start = process.start_time(child.pid)
+            waiting = asyncio.create_task(process.wait_gone(child.pid, start))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            assert child.stdin
+            child.stdin.close()
+            await waiting
+            assert not process.is_alive(child.pid, start)
 
-        assert not act(main())
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+            asyncio.run(main(child))
 
     def test_nobody_waits_for_another_process_with_the_same_pid(self) -> None:
         act(process.wait_gone(os.getpid(), process.start_time(os.getpid()) + 1))

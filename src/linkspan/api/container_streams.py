@@ -6,10 +6,10 @@ from aiohttp import web
 
 from linkspan.api.answers import JSON, close, encode, stream
 from linkspan.api.call import Call
-from linkspan.api.conversation import Input, converse
+from linkspan.api.conversation import Input, serve
 from linkspan.api.detach import DetachKeys
 from linkspan.api.framing import frame
-from linkspan.api.hijack import MULTIPLEXED_STREAM, RAW_STREAM, NoAnswer, take_over
+from linkspan.api.hijack import MULTIPLEXED_STREAM, RAW_STREAM, NoAnswer
 from linkspan.api.router import Route
 from linkspan.api.times import rfc3339_fixed
 from linkspan.api.versions import Version
@@ -42,17 +42,12 @@ async def attach(call: Call) -> web.StreamResponse:
     process = container.spec.process
     keys = DetachKeys(call.text("detachKeys"))
     attachment = await call.engine.streams.attach(container.id, asked)
-    try:
-        connection = await take_over(call.request, stream_type(call.version, tty=process.tty))
-    except BaseException:
-        await attachment.close()
-        raise
     given = Input(
         wanted=asked.stdin and asked.stream and process.open_stdin,
         ends_with_client=process.stdin_once,
         detach_keys=keys if process.tty else None,
     )
-    if await converse(connection, attachment, given, framed=not process.tty):
+    if await serve(call.request, attachment, given, stream_type(call.version, tty=process.tty), framed=not process.tty):
         call.engine.events.container(container, "detach")
     return NoAnswer()
 

@@ -91,7 +91,7 @@ async def update(call: Call) -> web.Response:
     body = await call.body()
     if given := [field for field in _LIMITS if body.has(field)]:
         raise Unsupported(f"the limits of a container cannot be changed ({', '.join(given)}): only its restart policy can")
-    policy = body.object("RestartPolicy")
+    policy = body.child("RestartPolicy")
     warnings = await call.engine.containers.update(call.path["id"], parse_restart(policy) if policy.has("Name") else None)
     return answer({"Warnings": list(warnings) or None})
 

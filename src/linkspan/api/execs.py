@@ -5,7 +5,7 @@ from aiohttp import web
 from linkspan.api.answers import answer, empty
 from linkspan.api.call import Call
 from linkspan.api.container_streams import stream_type, terminal_size
-from linkspan.api.conversation import Input, converse
+from linkspan.api.conversation import Input, serve
 from linkspan.api.detach import DetachKeys
 from linkspan.api.framing import frame
 from linkspan.api.hijack import NoAnswer, take_over
@@ -27,7 +27,6 @@ async def start(call: Call) -> web.StreamResponse:
     body = await call.body()
     detach, tty = body.boolean("Detach"), body.boolean("Tty")
     made = call.engine.execs.inspect(call.path["id"])
-    content_type = stream_type(call.version, tty=tty)
     try:
         attachment = await call.operations.finish(call.engine.execs.start(made.id, detach=detach))
     except (Conflict, InvalidInput, NotFound):
@@ -35,22 +34,20 @@ async def start(call: Call) -> web.StreamResponse:
     except EngineError as error:
         if detach:
             raise
-        # Docker's clients expect a command that cannot run to say so in its output: its exit code is then 126 or 127.
-        connection = await take_over(call.request, content_type)
-        text = f"{error}\r\n".encode()
-        await connection.write(text if tty else frame(1, text))
-        connection.close()
-        return NoAnswer()
+        return await _say(call, f"{error}\r\n".encode(), tty=tty)
     if attachment is None:
         return empty(200)
-    try:
-        connection = await take_over(call.request, content_type)
-    except BaseException:
-        await attachment.close()
-        raise
     keys = DetachKeys(made.detach_keys) if made.process.tty else None
     given = Input(wanted=made.attach_stdin, ends_with_client=True, detach_keys=keys)
-    await converse(connection, attachment, given, framed=not tty)
+    await serve(call.request, attachment, given, stream_type(call.version, tty=tty), framed=not tty)
+    return NoAnswer()
+
+
+async def _say(call: Call, text: bytes, *, tty: bool) -> web.StreamResponse:
+    """Answer for a command that cannot run: Docker's clients read it in its output, and 126 or 127 as its exit code."""
+    connection = await take_over(call.request, stream_type(call.version, tty=tty))
+    await connection.write(text if tty else frame(1, text))
+    connection.close()
     return NoAnswer()
 
 

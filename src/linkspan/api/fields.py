@@ -64,34 +64,29 @@ class Fields:
         """Return an object whose values are strings; null is the empty one."""
         return self._read(name, _mapping, {})
 
-    def object(self, name: str) -> "Fields":
+    def child(self, name: str) -> "Fields":
         """Return an object; an empty one if it is not there."""
         return Fields(self._read(name, _object, {}), self._name(name))
 
-    def objects(self, name: str) -> "list[Fields]":
+    def children(self, name: str) -> "list[Fields]":
         """Return a list of objects."""
-        values = self._read(name, _list, [])
-        return [Fields(_checked(_object, value, place), place) for place, value in self._places(name, values)]
+        values: list[object] = self._read(name, _list, [])
+        places = ((f"{self._name(name)}[{index}]", value) for index, value in enumerate(values))
+        return [Fields(_checked(_object, value, place), place) for place, value in places]
 
-    def object_map(self, name: str) -> "dict[str, Fields]":
+    def child_map(self, name: str) -> "dict[str, Fields]":
         """Return an object whose values are objects; null stands for the empty one."""
-        values = self._read(name, _object, {})
+        values: dict[str, object] = self._read(name, _object, {})
+        places = ((f"{self._name(name)}[{key}]", key, value) for key, value in values.items())
         return {
-            _checked(_text, key, self._name(name)): Fields(_checked(_object, value or {}, place), place)
-            for key, value in values.items()
-            for place in [f"{self._name(name)}[{key}]"]
+            _checked(_text, key, place): Fields(_checked(_object, {} if value is None else value, place), place)
+            for place, key, value in places
         }
 
-    def object_lists(self, name: str) -> "dict[str, list[Fields]]":
+    def children_map(self, name: str) -> "dict[str, list[Fields]]":
         """Return an object whose values are lists of objects; null stands for the empty list."""
-        values = self._read(name, _object, {})
-        return {_checked(_text, key, self._name(name)): self._within(name, values).objects(key) for key in values}
-
-    def _within(self, name: str, values: Mapping[str, object]) -> "Fields":
-        return Fields(values, self._name(name))
-
-    def _places(self, name: str, values: list[object]) -> list[tuple[str, object]]:
-        return [(f"{self._name(name)}[{index}]", value) for index, value in enumerate(values)]
+        values: dict[str, object] = self._read(name, _object, {})
+        return {_checked(_text, key, self._name(name)): self.child(name).children(key) for key in values}
 
     def _read(self, name: str, reader: Callable[[object], T], default: T) -> T:
         value = self._values.get(name.lower())

@@ -8,6 +8,7 @@ to us open a connection of its own for that, or wait for the answer.)
 
 import asyncio
 import re
+from typing import cast
 
 from aiohttp import web
 
@@ -33,8 +34,7 @@ class Gate(asyncio.Protocol):
         self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -67,7 +67,8 @@ class Gate(asyncio.Protocol):
     def open(self) -> None:
         """Leave the connection to aiohttp for good."""
         kept, ended = self.leave()
-        assert self._transport is not None
+        if self._transport is None:
+            return
         self._transport.set_protocol(self._inner)
         if kept:
             self._inner.data_received(kept)

@@ -26,7 +26,7 @@ def _refuses(sentence: str) -> Handler:
     return refuse
 
 
-async def _no_volumes(call: Call) -> web.Response:
+async def _no_volumes(_: Call) -> web.Response:
     """GET /volumes"""
     return answer({"Volumes": [], "Warnings": None})
 
@@ -36,12 +36,12 @@ async def _no_volume(call: Call) -> web.Response:
     raise NotFound(f"get {call.path['name']}: no such volume")
 
 
-async def _pruned_volumes(call: Call) -> web.Response:
+async def _pruned_volumes(_: Call) -> web.Response:
     """POST /volumes/prune"""
     return answer({"VolumesDeleted": None, "SpaceReclaimed": 0})
 
 
-async def _pruned_build_cache(call: Call) -> web.Response:
+async def _pruned_build_cache(_: Call) -> web.Response:
     """POST /build/prune"""
     return answer({"CachesDeleted": None, "SpaceReclaimed": 0})
 

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
 
@@ -86,8 +86,9 @@ class Server:
             shutdown_timeout=1.0,
         )
         await self._runner.setup()
+        protocol = cast("web.Server", self._runner.server)
         for listener in self._listeners:
-            self._servers.append(await self._listen(listener.socket))
+            self._servers.append(await _listen(listener.socket, lambda: Gate(protocol())))
 
     async def close(self) -> None:
         """Take no more requests, end the streams, let operations finish; may be called when nothing is served."""
@@ -101,17 +102,6 @@ class Server:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-
-    async def _listen(self, listening: socket.socket) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        if listening.family == socket.AF_UNIX:
-            return await loop.create_unix_server(self._connection, sock=listening, backlog=socket.SOMAXCONN)
-        return await loop.create_server(self._connection, sock=listening, backlog=socket.SOMAXCONN)
-
-    def _connection(self) -> asyncio.Protocol:
-        assert self._runner is not None
-        assert self._runner.server is not None
-        return Gate(self._runner.server())
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -142,13 +132,19 @@ class Server:
         return await self._operations.finish(_run(route, call))
 
     async def _follow(self, route: Route, call: Call) -> web.StreamResponse:
-        task = asyncio.current_task()
-        assert task is not None
+        task = call.request.task
         self._streams.add(task)
         try:
             return await route.handler(call)
         finally:
             self._streams.discard(task)
+
+
+async def _listen(listening: socket.socket, connection: Callable[[], asyncio.Protocol]) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    if listening.family == socket.AF_UNIX:
+        return await loop.create_unix_server(connection, sock=listening, backlog=socket.SOMAXCONN)
+    return await loop.create_server(connection, sock=listening, backlog=socket.SOMAXCONN)
 
 
 async def _run(route: Route, call: Call) -> web.StreamResponse:

@@ -11,7 +11,7 @@ from linkspan.api.router import Route
 from linkspan.errors import InvalidInput
 
 
-async def ping(call: Call) -> web.Response:
+async def ping(_: Call) -> web.Response:
     """GET and HEAD /_ping; the API version is in the headers of every answer."""
     headers = {"Builder-Version": "1", "Swarm": "inactive", "Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache"}
     return web.Response(text="OK", headers=headers)

@@ -33,10 +33,10 @@ def parse_create(body: Fields, *, name: str, version: Version, cpus: int) -> Cre
     """Parse the body; `cpus` is the number of this machine's. Raises InvalidInput, Unsupported."""
     if not body.names() - {"hostconfig", "networkingconfig"}:
         raise InvalidInput(EMPTY)
-    host = body.object("HostConfig")
+    host = body.child("HostConfig")
     network, network_warnings = parse_network_config(body, version)
     _check(body, host)
-    restart = parse_restart(host.object("RestartPolicy"))
+    restart = parse_restart(host.child("RestartPolicy"))
     if host.boolean("AutoRemove") and restart.name != "no":
         raise InvalidInput("can't create 'AutoRemove' container with restart policy")
     mounts, binds = parse_mounts(body)
@@ -91,20 +91,25 @@ def _check(body: Fields, host: Fields) -> None:
     """Refuse values that no other part looks at."""
     if not body.text("Image"):
         raise InvalidInput("no image specified: Image is empty")
-    for entry in body.texts("Env"):
-        if not entry.partition("=")[0]:
-            raise InvalidInput(f"invalid environment variable: {entry}")
+    check_environment(body)
     if body.text("StopSignal"):
         signal_number(body.text("StopSignal"))
     if body.boolean("NetworkDisabled"):
         raise Unsupported("NetworkDisabled is not supported: use network mode none")
-    if host.text("Runtime") not in _RUNTIMES:
-        raise InvalidInput(f"unknown or invalid runtime name: {host.text('Runtime')}")
-    driver = host.object("LogConfig").text("Type")
+    driver, runtime, isolation = host.child("LogConfig").text("Type"), host.text("Runtime"), host.text("Isolation")
     if driver not in _LOG_DRIVERS:
         raise InvalidInput(f"logger: no log driver named '{driver}' is registered")
-    if host.text("Isolation") not in ("", "default"):
-        raise InvalidInput(f'invalid isolation "{host.text("Isolation")}" on linux')
+    if runtime not in _RUNTIMES:
+        raise InvalidInput(f"unknown or invalid runtime name: {runtime}")
+    if isolation not in ("", "default"):
+        raise InvalidInput(f'invalid isolation "{isolation}" on linux')
+
+
+def check_environment(body: Fields) -> None:
+    """Raise InvalidInput for an entry of `Env` without a name."""
+    for entry in body.texts("Env"):
+        if not entry.partition("=")[0]:
+            raise InvalidInput(f"invalid environment variable: {entry}")
 
 
 def _host_name(text: str) -> str:
@@ -158,11 +163,11 @@ def _mode(host: Fields, field: str, known: tuple[str, ...]) -> str:
 
 def _warnings(body: Fields, host: Fields) -> list[str]:
     warnings = [f"{field} has no effect: linkspan has no such part" for field in _NO_EFFECT if host.has(field)]
-    test = body.object("Healthcheck").texts("Test")
+    test = body.child("Healthcheck").texts("Test")
     if test and test[0] != "NONE":
         warnings.append("Healthcheck has no effect: linkspan does not run health checks")
     if host.integer("MemorySwappiness", -1) != -1:
         warnings.append("MemorySwappiness has no effect: linkspan has no such part")
-    if host.object("LogConfig").has("Config"):
+    if host.child("LogConfig").has("Config"):
         warnings.append("Log options have no effect: linkspan has none")
     return warnings

@@ -1,6 +1,7 @@
 """Execs on the wire."""
 
 from linkspan.api.fields import Fields
+from linkspan.api.wire_create import check_environment
 from linkspan.engine.requests import ExecRequest
 from linkspan.errors import InvalidInput
 from linkspan.model.container import Exec
@@ -13,9 +14,7 @@ def parse_exec(body: Fields) -> ExecRequest:
     command = body.command("Cmd")
     if not command:
         raise InvalidInput("No exec command specified")
-    for entry in body.texts("Env"):
-        if not entry.partition("=")[0]:
-            raise InvalidInput(f"invalid environment variable: {entry}")
+    check_environment(body)
     return ExecRequest(
         cmd=command,
         env=body.texts("Env"),

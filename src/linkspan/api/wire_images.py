@@ -9,7 +9,7 @@ from linkspan.api.wire_publish import exposed_ports
 from linkspan.model.image import Image, ImageConfig, Layer
 
 if TYPE_CHECKING:
-    from linkspan.images.store import Progress
+    from linkspan.images.registry import Progress
 
 Json = dict[str, object]
 

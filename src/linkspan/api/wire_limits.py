@@ -29,8 +29,8 @@ def parse_resources(host: Fields, cpus: int) -> tuple[Resources, tuple[str, ...]
         pids_limit=max(host.integer("PidsLimit"), 0),
         oom_kill_disable=host.boolean("OomKillDisable"),
         oom_score_adj=host.integer("OomScoreAdj"),
-        ulimits=tuple(_ulimit(given) for given in host.objects("Ulimits")),
-        devices=tuple(_device(given) for given in host.objects("Devices")),
+        ulimits=tuple(_ulimit(given) for given in host.children("Ulimits")),
+        devices=tuple(_device(given) for given in host.children("Devices")),
     )
     _check_memory(resources)
     _check_cpus(resources, cpus)

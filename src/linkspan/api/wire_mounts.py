@@ -21,17 +21,18 @@ _MODES = (
     ("consistent", "cached", "delegated", "default"),
 )
 """Docker's classes of options of `-v`; at most one of each."""
-_FOREIGN_OPTIONS = {"bind": ("VolumeOptions", "TmpfsOptions"), "tmpfs": ("BindOptions", "VolumeOptions")}
+_FOREIGN_FIELDS = {"bind": ("VolumeOptions", "TmpfsOptions"), "tmpfs": ("Source", "BindOptions", "VolumeOptions")}
+"""Fields of an entry of Mounts that another type of mount has."""
 
 
 def parse_mounts(body: Fields) -> tuple[tuple[Mount, ...], tuple[str, ...]]:
     """Parse every mount of a create; returns them and the binds as given. Raises InvalidInput, Unsupported for volumes."""
-    host = body.object("HostConfig")
+    host = body.child("HostConfig")
     binds = host.texts("Binds")
     mounts = [_bind(text) for text in binds]
-    mounts += [_mount(given) for given in host.objects("Mounts")]
+    mounts += [_mount(given) for given in host.children("Mounts")]
     mounts += [_tmpfs(target, options) for target, options in host.mapping("Tmpfs").items()]
-    if body.object_map("Volumes") or host.has("VolumesFrom"):
+    if body.child_map("Volumes") or host.has("VolumesFrom"):
         raise Unsupported(f"volumes are not supported: {NAMED_VOLUMES.partition(': ')[2]} with -v HOST_PATH:PATH")
     seen: set[str] = set()
     for mount in mounts:
@@ -79,27 +80,28 @@ def _mount(given: Fields) -> Mount:
 
 def _typed_mount(kind: str, given: Fields) -> Mount:
     source, target = given.text("Source"), given.text("Target")
-    if kind not in _FOREIGN_OPTIONS:
+    if kind not in _FOREIGN_FIELDS:
         raise InvalidInput("mount type unknown")
     if not target:
         raise InvalidInput("field Target must not be empty")
     _check_target(target)
-    for field in _FOREIGN_OPTIONS[kind]:
+    for field in _FOREIGN_FIELDS[kind]:
         if given.has(field):
             raise InvalidInput(f"field {field} must not be specified")
-    access = ("ro",) if given.boolean("ReadOnly") else ()
+    access = ["ro"] if given.boolean("ReadOnly") else []
     if kind == "tmpfs":
-        if source:
-            raise InvalidInput("field Source must not be specified")
-        return Mount(kind=kind, target=target, options=(*access, *_tmpfs_options(given.object("TmpfsOptions"))))
+        return Mount(kind=kind, target=target, options=(*access, *_tmpfs_options(given.child("TmpfsOptions"))))
     if not source:
         raise InvalidInput("field Source must not be empty")
-    if not source.startswith("/"):
-        raise InvalidInput(f"invalid mount path: '{source}' mount path must be absolute")
-    propagation = given.object("BindOptions").text("Propagation")
+    _check_absolute(source)
+    return Mount(kind=kind, source=source, target=target, options=(*access, *_bind_options(given.child("BindOptions"))))
+
+
+def _bind_options(options: Fields) -> list[str]:
+    propagation = options.text("Propagation")
     if propagation and propagation not in _PROPAGATIONS:
         raise InvalidInput(f"invalid propagation mode: {propagation}")
-    return Mount(kind=kind, source=source, target=target, options=(*access, *((propagation,) if propagation else ())))
+    return [propagation] if propagation else []
 
 
 def _tmpfs_options(options: Fields) -> list[str]:
@@ -116,10 +118,14 @@ def _tmpfs(target: str, options: str) -> Mount:
 
 
 def _check_target(target: str, prefix: str = "") -> None:
-    if not target.startswith("/"):
-        raise InvalidInput(f"{prefix}invalid mount path: '{target}' mount path must be absolute")
+    _check_absolute(target, prefix)
     if posixpath.normpath(target).strip("/") == "":
         raise InvalidInput(prefix + ROOT)
+
+
+def _check_absolute(path: str, prefix: str = "") -> None:
+    if not path.startswith("/"):
+        raise InvalidInput(f"{prefix}invalid mount path: '{path}' mount path must be absolute")
 
 
 def mount_points(spec: Spec) -> list[Json]:

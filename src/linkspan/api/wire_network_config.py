@@ -26,7 +26,7 @@ _BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 
 def parse_network_config(body: Fields, version: Version) -> tuple[NetworkConfig, tuple[str, ...]]:
     """Parse everything about a new container's network; returns it and warnings. Raises InvalidInput, Unsupported."""
-    host = body.object("HostConfig")
+    host = body.child("HostConfig")
     mode = NetworkMode.parse(host.text("NetworkMode"))
     _check_mode(mode, body, host)
     endpoints = _endpoints(body)
@@ -53,6 +53,7 @@ def parse_network_config(body: Fields, version: Version) -> tuple[NetworkConfig,
 
 def _check_mode(mode: NetworkMode, body: Fields, host: Fields) -> None:
     """Refuse what contradicts the mode, in Docker's order: the first hit wins."""
+    conflicts: tuple[tuple[bool, str], ...]
     if mode.kind == "container":
         conflicts = (
             (body.has("Hostname"), "hostname and the network mode"),
@@ -73,7 +74,7 @@ def _check_mode(mode: NetworkMode, body: Fields, host: Fields) -> None:
 
 
 def _endpoints(body: Fields) -> dict[str, Fields]:
-    given = body.object("NetworkingConfig").object_map("EndpointsConfig")
+    given = body.child("NetworkingConfig").child_map("EndpointsConfig")
     return {"bridge" if name == "default" else name: endpoint for name, endpoint in given.items()}
 
 
@@ -114,7 +115,7 @@ def _check_endpoints(mode: NetworkMode, endpoints: Mapping[str, Fields], version
 
 
 def _endpoint_problems(endpoint: Fields, *, user_defined: bool) -> list[str]:
-    addresses = endpoint.object("IPAMConfig")
+    addresses = endpoint.child("IPAMConfig")
     problems = []
     if endpoint.has("Aliases") and not user_defined:
         problems.append("network-scoped aliases are only supported for user-defined networks")

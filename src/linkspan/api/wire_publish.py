@@ -18,7 +18,7 @@ def parse_bindings(host: Fields) -> tuple[tuple[PortRequest, ...], tuple[str, ..
     """Parse HostConfig.PortBindings; returns the requests and warnings. Raises InvalidInput, Unsupported for IPv6."""
     requests: list[PortRequest] = []
     unbound: list[str] = []
-    for key, bindings in host.object_lists("PortBindings").items():
+    for key, bindings in host.children_map("PortBindings").items():
         port = Port.parse(key)
         if not bindings:
             unbound.append(key)
@@ -34,7 +34,7 @@ def parse_bindings(host: Fields) -> tuple[tuple[PortRequest, ...], tuple[str, ..
 
 def parse_exposed(body: Fields, requests: Iterable[PortRequest]) -> tuple[Port, ...]:
     """Parse Config.ExposedPorts; what is published is exposed too."""
-    exposed = {Port.parse(key) for key in body.object_map("ExposedPorts")}
+    exposed = {Port.parse(key) for key in body.child_map("ExposedPorts")}
     return tuple(sorted(exposed | {request.port for request in requests}))
 
 

@@ -48,7 +48,7 @@ class Intake:
             raise
         except CommandFailed as error:
             said = skopeo.reason(error).rpartition(archived.source)[2].lstrip('": ')  # the path is no business of the user's
-            raise _refusal("the archive is damaged", said, InvalidInput) from error
+            raise _refusal("cannot load the archive", said, InvalidInput) from error
         manifest = parse_manifest(await blocking((folder / "manifest.json").read_bytes))
         configuration = await blocking((folder / _hex(manifest.configuration)).read_bytes)
         files = await self.examined(folder, [layer.digest for layer in manifest.layers])

@@ -36,6 +36,8 @@ CONFIGURATION_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 GZIP = "+gzip"
 
+VERSION_FILE = "oci-layout"
+VERSION = b'{"imageLayoutVersion": "1.0.0"}'
 INDEX = "index.json"
 STAGE = "stage"
 UNPACKED = "unpacked"
@@ -65,16 +67,16 @@ class Layout:
     def open(self) -> None:
         """Make or read the folder and sweep what a crash left; raises EngineError if the index is damaged."""
         with self._lock:
-            self._root.mkdir(
-                parents=True, exist_ok=True, mode=0o700
-            )  # images hold set-user-ID programs, which are not for the host's users
+            # 0700: images hold set-user-ID programs, which are not for the host's users.
+            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._sweep()
             for folder in (_blobs(self.path), self.roots, self.temporary):
                 folder.mkdir(parents=True, exist_ok=True)
             if (self.path / INDEX).exists():
                 self.index = self._read_index()
             else:
-                _write_layout(self.path, self.index)
+                _write(self.path / VERSION_FILE, VERSION)
+                self._commit(self.index)
             self._collect_garbage()
 
     def blob(self, digest: str) -> Path:
@@ -101,7 +103,8 @@ class Layout:
                 (blobs / _hex(layer.digest)).hardlink_to(path)
         _write(blobs / _hex(image.id), configuration)
         _write(blobs / _hex(stored.manifest), manifest)
-        _write_layout(work / STAGE, Index().with_image(stored))
+        _write(work / STAGE / VERSION_FILE, VERSION)
+        _write(work / STAGE / INDEX, _index_text(Index().with_image(stored)))
         return stored
 
     def take(self, stored: StoredImage, work: Path, tags: Collection[str] = (), digests: Collection[str] = ()) -> None:
@@ -238,11 +241,6 @@ class Layout:
         for path in _blobs(self.path).iterdir():
             if path not in needed:
                 path.unlink()
-
-
-def _write_layout(folder: Path, index: Index) -> None:
-    _write(folder / "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
-    _write(folder / INDEX, _index_text(index))
 
 
 def _index_text(index: Index) -> bytes:

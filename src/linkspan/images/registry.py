@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from linkspan.errors import CommandFailed, EngineError, MissingTool, NotFound
+from linkspan.errors import CommandFailed, EngineError, KernelError, MissingTool, NotFound
 from linkspan.images import skopeo
 from linkspan.images.manifest import Manifest, Platform, RemoteLayer, instance_digest, parse_manifest
 from linkspan.model.reference import DEFAULT_DOMAIN, Reference
@@ -21,7 +21,14 @@ POLL_INTERVAL = 0.1
 """Seconds between two looks at how far a download is."""
 
 _REASON = re.compile(r'(?:Get|Head) "http.*', re.DOTALL)
-_DENIED = ("denied", "unauthorized", "authentication required", "invalid username/password", "name unknown")
+_DENIED = (
+    "access to the resource is denied",
+    "access denied",
+    "unauthorized",
+    "authentication required",
+    "invalid username",
+    "name unknown",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +70,7 @@ class Registries:
 
     async def look_up(self, reference: Reference, platform: Platform, auth: RegistryAuth | None) -> RemoteImage:
         """Ask what the name means for this platform. Raises NotFound, or EngineError with the registry's reason, in Docker's words."""
-        with self._access("", reference, auth) as access, _translated(reference):
+        with _translated(reference), self._access("", reference, auth) as access:
             raw = await skopeo.inspect(f"docker://{reference.full}", *access)
             digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
             instance = instance_digest(raw, platform)
@@ -79,8 +86,8 @@ class Registries:
     ) -> AsyncGenerator[Progress, None]:
         """Fetch the layers that `folder`/sha256 lacks, named by their digests; tells of every layer. Raises as `look_up` does."""
         layout = folder / "layout"
-        layout.mkdir()
-        with self._access("src-", reference, auth) as access, _translated(reference):
+        with _translated(reference), self._access("src-", reference, auth) as access:
+            layout.mkdir()
             copying = asyncio.create_task(
                 skopeo.copy(
                     f"docker://{image.source}",
@@ -105,13 +112,13 @@ class Registries:
     async def upload(self, source: str, reference: Reference, auth: RegistryAuth | None) -> str:
         """Push the image that skopeo knows as `source`; returns the digest of its manifest. Raises as `look_up` does."""
         digest_file = self._temporary / f"digest-{os.urandom(8).hex()}"
-        try:
-            with self._access("dest-", reference, auth) as access, _translated(reference, "push"):
-                options = (*access, "--format=v2s2", f"--digestfile={digest_file}")
+        with _translated(reference, "push"), self._access("dest-", reference, auth) as access:
+            options = (*access, "--format=v2s2", f"--digestfile={digest_file}")
+            try:
                 await skopeo.copy(source, f"docker://{reference.full}", *options, temporary=self._temporary)
-            return digest_file.read_text().strip()
-        finally:
-            digest_file.unlink(missing_ok=True)
+                return digest_file.read_text().strip()
+            finally:
+                digest_file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _access(self, side: str, reference: Reference, auth: RegistryAuth | None) -> Iterator[Sequence[str]]:
@@ -194,13 +201,15 @@ def _credentials(auth: RegistryAuth) -> Mapping[str, str]:
 
 @contextlib.contextmanager
 def _translated(reference: Reference, action: str = "pull") -> Iterator[None]:
-    """Raise what skopeo said in Docker's words."""
+    """Raise what skopeo said in Docker's words, and what the file system refused."""
     try:
         yield
     except MissingTool:
         raise
     except CommandFailed as error:
         raise _refusal(skopeo.reason(error), reference, action) from error
+    except OSError as error:
+        raise KernelError(f"{action} {reference}", error.errno or 0, error.filename or "") from error
 
 
 def _refusal(said: str, reference: Reference, action: str) -> EngineError:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from dataclasses import replace
 from pathlib import Path
 
-from linkspan.errors import CommandFailed, InvalidInput, NotFound
+from linkspan.errors import EngineError, InvalidInput, NotFound
 from linkspan.images import archive, builtin, layers
 from linkspan.images.changes import apply_changes
 from linkspan.images.configuration import configuration_of, timestamp
@@ -49,7 +49,7 @@ class ImageStore:
         if not self._index.built_in:
             try:
                 await self._build_built_in()
-            except (InvalidInput, CommandFailed) as error:
+            except EngineError as error:  # the engine is of use without it, and tries again at its next start
                 logger.warning("there is no built-in image %s: %s", builtin.NAME, error)
 
     def list(self) -> tuple[Image, ...]:
@@ -89,8 +89,10 @@ class ImageStore:
         self._report("pull", str(reference), {"name": reference.short_name})
 
     async def push(self, ref: str, *, auth: RegistryAuth | None = None) -> AsyncGenerator[Progress, None]:
-        """Send an image to the registry that its name says. Raises NotFound, or EngineError with the registry's reason."""
+        """Send an image to the registry that its name says. Raises InvalidInput, NotFound, or EngineError with the registry's reason."""
         reference = Reference.parse(ref).or_latest()
+        if reference.digest:
+            raise InvalidInput("cannot push a digest reference")
         if not self._index.holder(str(reference)):
             raise NotFound(f"An image does not exist locally with the tag: {reference.short_name}")
         stored = self._index.find(str(reference))

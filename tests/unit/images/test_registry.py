@@ -92,6 +92,7 @@ def test_files_taken_for_the_wrong_layers_change_places(tmp_path: Path) -> None:
             EngineError,
             'Get "https://x/v2/": dial tcp: lookup x: no such host',
         ),
+        ("open /x: permission denied", EngineError, "cannot pull busybox:1: open /x: permission denied"),
         ("write /x: no space left on device", EngineError, "cannot pull busybox:1: no space left on device"),
         ("something else", EngineError, "cannot pull busybox:1: something else"),
     ],
