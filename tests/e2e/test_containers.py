@@ -126,25 +126,34 @@ def test_logs_are_followed_to_the_end(engine: Engine) -> None:
     assert engine.docker("logs", "-f", "box").split() == [str(number) for number in range(1, 41)]
 
 
+def attached(engine: Engine, *command: str) -> "subprocess.Popen[bytes]":
+    """A docker client that stays, its input and output in our hands."""
+    client = (engine._client, "-H", f"unix://{engine.socket}")
+    return subprocess.Popen(engine.host.command(*client, *command), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
 def test_attach_sees_output_and_sends_input(engine: Engine) -> None:
     engine.docker("run", "-d", "-i", "--name", "box", "busybox", "sh", "-c", "read line; echo got $line")
-    assert engine.try_docker("attach", "box", stdin="word\n").out == "got word\n"
+    with attached(engine, "attach", "box") as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write(b"word\n")
+        client.stdin.flush()
+        assert client.stdout.read() == b"got word\n"
 
 
 def test_detach_keys_leave_the_container_running(engine: Engine) -> None:
     engine.docker("run", "-d", "-it", "--name", "box", "busybox", "sh")
-    client = subprocess.Popen(
-        engine.host.command("script", "-qec", f"{engine._client} -H unix://{engine.socket} attach c", "/dev/null"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert client.stdin is not None
-    client.stdin.write(b"echo he''llo\n")
-    client.stdin.flush()
-    until(lambda: "hello" in engine.docker("logs", "box"))
-    client.stdin.write(b"\x10\x11")
-    client.stdin.flush()
-    client.communicate(timeout=20)
+    command = f"{engine._client} -H unix://{engine.socket} attach box"
+    terminal = subprocess.Popen(engine.host.command("script", "-qec", command, "/dev/null"), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with terminal as client:
+        assert client.stdin is not None
+        client.stdin.write(b"echo he''llo\n")
+        client.stdin.flush()
+        until(lambda: "hello" in engine.docker("logs", "box"))
+        client.stdin.write(b"\x10\x11")
+        client.stdin.flush()
+        client.communicate(timeout=20)
     assert engine.inspect("box")["State"]["Running"]
 
 

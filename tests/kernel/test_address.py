@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.hosts import Host
 
 from linkspan.errors import KernelError, NotFound
 from linkspan.kernel import address, link, route
+from tests.hosts import Host
 
 pytestmark = pytest.mark.kernel
 
@@ -26,8 +26,8 @@ def bridge_with(*addresses: IPv4Interface) -> None:
 
 def shown(host: Host, interface: str) -> list[dict[str, Any]]:
     """Return what `ip` shows of an interface's IPv4 addresses."""
-    found: list[dict[str, Any]] = json.loads(host.sh("ip", "-4", "-j", "addr", "show", "dev", interface))[0]["addr_info"]
-    return found
+    interfaces = json.loads(host.sh("ip", "-4", "-j", "addr", "show", "dev", interface))
+    return [entry for shown in interfaces for entry in shown["addr_info"]]
 
 
 class TestAddress:

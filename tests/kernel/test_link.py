@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.hosts import Host
 
 from linkspan.errors import Conflict, KernelError, NotFound
 from linkspan.kernel import link, netns
+from tests.hosts import Host
 
 pytestmark = pytest.mark.kernel
 
@@ -108,13 +108,15 @@ class TestVeth:
             host.run(with_bridge(lambda: link.create_veth("veth0", "br0", tmp_path / "gone", "eth0", MAC)))
         assert names(host) == {"lo", "br0"}
 
-    def test_isolated_ports_are_marked(self, host: Host, inside: Host) -> None:
-        host.run(with_bridge(lambda: link.isolate_port(link.create_veth("veth0", "br0", inside.path, "eth0", MAC))))
-        [outer] = shown(host, "link", "show", "veth0")
-        assert outer["linkinfo"]["info_slave_data"]["isolated"] is True
+    @pytest.mark.parametrize(("change", "flag"), [(link.isolate_port, "isolated"), (link.reflect_port, "hairpin")])
+    def test_a_port_is_isolated_or_reflects(self, host: Host, inside: Host, change: Callable[[int], None], flag: str) -> None:
+        index = host.run(with_bridge(lambda: link.create_veth("veth0", "br0", inside.path, "eth0", MAC)))
+        assert shown(host, "link", "show", "veth0")[0]["linkinfo"]["info_slave_data"][flag] is False
 
-        with pytest.raises(KernelError, match=r"^isolate bridge port"):
-            host.run(lambda: link.isolate_port(link.require_index("br0")))
+        host.run(lambda: change(index))
+        assert shown(host, "link", "show", "veth0")[0]["linkinfo"]["info_slave_data"][flag] is True
+        with pytest.raises(KernelError, match="bridge port"):
+            host.run(lambda: change(link.require_index("br0")))
 
 
 class TestSettings:
@@ -153,7 +155,8 @@ class TestDelete:
     def test_a_veth_goes_with_its_peer_and_going_twice_is_fine(self, host: Host, inside: Host) -> None:
         host.run(with_bridge(lambda: link.create_veth("veth0", "br0", inside.path, "eth0", MAC)))
 
-        host.run(lambda: (link.delete("veth0"), link.delete("veth0")))
+        for _ in range(2):
+            host.run(lambda: link.delete("veth0"))
         assert (names(host), names(inside)) == ({"lo", "br0"}, {"lo"})
 
     def test_many_go_together(self, host: Host, inside: Host) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_GETLINK, RTM_NEWLINK
-from tests.hosts import Host
 
 from linkspan.errors import Conflict, KernelError
 from linkspan.kernel import link, netlink
 from linkspan.kernel.netlink import RouteSocket, translated
+from tests.hosts import Host
 
 pytestmark = pytest.mark.kernel
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from pyroute2.netlink.rtnl import RTM_GETLINK
-from tests.hosts import Host
 
 from linkspan.errors import Conflict, KernelError, NotFound
 from linkspan.kernel import address, link, netns, sysctl
+from tests.hosts import Host
 
 pytestmark = pytest.mark.kernel
 

@@ -1,11 +1,11 @@
 """The firewall's back end."""
 
 import pytest
-from tests.hosts import Host
 
 from linkspan.errors import MissingTool
 from linkspan.kernel import nft
 from linkspan.kernel.nft import Firewall, RulesetRefused
+from tests.hosts import Host
 
 pytestmark = pytest.mark.kernel
 

@@ -9,14 +9,14 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from tests.hosts import HOST_ADDRESS, Host, until
 
 from linkspan.errors import Unsupported
 from linkspan.kernel import ports, sysctl
+from tests.hosts import HOST_ADDRESS, Host, until
 
 pytestmark = pytest.mark.kernel
 
-ANY = IPv4Address("0.0.0.0")  # noqa: S104
+ANY = IPv4Address("0.0.0.0")
 LOOPBACK = IPv4Address("127.0.0.1")
 
 both = pytest.mark.parametrize("protocol", ["tcp", "udp"])

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from tests.hosts import until
 
 from linkspan.errors import CommandFailed, MissingTool
 from linkspan.kernel import process
+from tests.hosts import until
 
 pytestmark = pytest.mark.kernel
 
@@ -152,7 +152,7 @@ class TestStart:
         async def session() -> tuple[int, int]:
             child = await process.start("cat", stdin=subprocess.PIPE)
             found = child.pid, os.getsid(child.pid)
-            await child.communicate()
+            await child.communicate(b"")
             return found
 
         pid, sid = act(session())

@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.hosts import Host
 
 from linkspan.errors import KernelError, NotFound
 from linkspan.kernel import sysctl
+from tests.hosts import Host
 
 pytestmark = pytest.mark.kernel
 
@@ -27,12 +27,12 @@ def test_an_interface_with_a_dot_in_its_name_has_settings_too(host: Host) -> Non
 
 
 def test_settings_inside_leave_those_outside_alone(host: Host, outside: Host) -> None:
-    sysctl.put_inside(host.path, {"net.ipv4.ip_forward": "1", "net/ipv4/ip_default_ttl": "70"})
+    settings = {"net.ipv4.ip_forward": "1", "net/ipv4/ip_default_ttl": "70"}
+    outside.run(lambda: sysctl.put("net.ipv4.ip_forward", "0"))  # a new namespace takes the machine's
 
-    for name, value in (("ip_forward", "1"), ("ip_default_ttl", "70")):
-        read = partial(sysctl.get, f"net.ipv4.{name}")
-        assert host.run(read) == value
-        assert outside.run(read) != value
+    sysctl.put_inside(host.path, settings)
+    assert {key: host.run(partial(sysctl.get, key)) for key in settings} == settings
+    assert {key: outside.run(partial(sysctl.get, key)) for key in settings} == {"net.ipv4.ip_forward": "0", "net/ipv4/ip_default_ttl": "64"}
 
 
 def test_refusals_name_the_setting(host: Host, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from linkspan.api.framing import frame
 from linkspan.api.hijack import NoAnswer, take_over
 from linkspan.api.router import Route
 from linkspan.api.wire_execs import exec_details, parse_exec
-from linkspan.errors import Conflict, EngineError, InvalidInput, NotFound
+from linkspan.errors import Conflict, EngineError, NotFound
 
 
 async def create(call: Call) -> web.Response:
@@ -29,7 +29,7 @@ async def start(call: Call) -> web.StreamResponse:
     made = call.engine.execs.inspect(call.path["id"])
     try:
         attachment = await call.operations.finish(call.engine.execs.start(made.id, detach=detach))
-    except (Conflict, InvalidInput, NotFound):
+    except (Conflict, NotFound):
         raise
     except EngineError as error:
         if detach:

@@ -51,7 +51,7 @@ class Fields:
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a list of strings."""
-        return self._read(name, _texts, ())
+        return tuple(_checked(_text, value, place) for place, value in self._entries(name))
 
     def command(self, name: str) -> tuple[str, ...] | None:
         """Return a list of strings, also out of one string alone; None if it is not there."""
@@ -62,7 +62,8 @@ class Fields:
 
     def mapping(self, name: str) -> dict[str, str]:
         """Return an object whose values are strings; null is the empty one."""
-        return self._read(name, _mapping, {})
+        values = self._members(name).items()
+        return {_checked(_text, key, place): _checked(_text, "" if value is None else value, place) for key, (place, value) in values}
 
     def child(self, name: str) -> "Fields":
         """Return an object; an empty one if it is not there."""
@@ -70,23 +71,30 @@ class Fields:
 
     def children(self, name: str) -> "list[Fields]":
         """Return a list of objects."""
-        values: list[object] = self._read(name, _list, [])
-        places = ((f"{self._name(name)}[{index}]", value) for index, value in enumerate(values))
-        return [Fields(_checked(_object, value, place), place) for place, value in places]
+        return [Fields(_checked(_object, value, place), place) for place, value in self._entries(name)]
 
     def child_map(self, name: str) -> "dict[str, Fields]":
         """Return an object whose values are objects; null stands for the empty one."""
-        values: dict[str, object] = self._read(name, _object, {})
-        places = ((f"{self._name(name)}[{key}]", key, value) for key, value in values.items())
+        values = self._members(name).items()
         return {
             _checked(_text, key, place): Fields(_checked(_object, {} if value is None else value, place), place)
-            for place, key, value in places
+            for key, (place, value) in values
         }
 
     def children_map(self, name: str) -> "dict[str, list[Fields]]":
         """Return an object whose values are lists of objects; null stands for the empty list."""
+        lists = self.child(name)
+        return {_checked(_text, key, place): lists.children(key) for key, (place, _) in self._members(name).items()}
+
+    def _entries(self, name: str) -> list[tuple[str, object]]:
+        """Return the values of a list, each with its place."""
+        values: list[object] = self._read(name, _list, [])
+        return [(f"{self._name(name)}[{index}]", value) for index, value in enumerate(values)]
+
+    def _members(self, name: str) -> dict[str, tuple[str, object]]:
+        """Return the values of an object by key, each with its place."""
         values: dict[str, object] = self._read(name, _object, {})
-        return {_checked(_text, key, self._name(name)): self.child(name).children(key) for key in values}
+        return {key: (f"{self._name(name)}.{key}", value) for key, value in values.items()}
 
     def _read(self, name: str, reader: Callable[[object], T], default: T) -> T:
         value = self._values.get(name.lower())
@@ -156,24 +164,10 @@ def _list(value: object) -> list[object]:
     return value
 
 
-def _texts(value: object) -> tuple[str, ...]:
-    try:
-        return tuple(_text(entry) for entry in _list(value))
-    except _WrongType:
-        raise _WrongType("a list of strings") from None
-
-
 def _object(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise _WrongType("an object")
     return value
-
-
-def _mapping(value: object) -> dict[str, str]:
-    try:
-        return {_text(key): _text("" if entry is None else entry) for key, entry in _object(value).items()}
-    except _WrongType:
-        raise _WrongType("an object of strings") from None
 
 
 def _kind(value: object) -> str:

@@ -75,7 +75,7 @@ class Server:
             self._listeners.clear()
             raise
         application = web.Application(client_max_size=BODY_LIMIT)
-        application.router.add_route("*", "/{path:.*}", self._handle)
+        application.router.add_route("*", r"/{path:[\s\S]*}", self._handle)
         application.on_response_prepare.append(_add_headers)
         self._runner = web.AppRunner(
             application,

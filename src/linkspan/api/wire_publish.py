@@ -11,7 +11,7 @@ from linkspan.model.publish import Port, PortRequest, Publish
 
 Json = dict[str, object]
 
-_HOST_PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+_HOST_PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
 def parse_bindings(host: Fields) -> tuple[tuple[PortRequest, ...], tuple[str, ...]]:

@@ -19,13 +19,13 @@ from linkspan import config
 from linkspan.cli import settings
 from linkspan.cli.client import Client, container_path
 from linkspan.cli.commands import Command
-from linkspan.cli.failures import ApiError, CommandError
+from linkspan.cli.failures import CommandError
 from linkspan.cli.options import Given
 from linkspan.cli.output import complain
 from linkspan.cli.parallel import at_once
 from linkspan.errors import InvalidInput
 
-_PATIENCE = 10.0
+_PATIENCE = 30.0
 _PAUSE = 0.02
 _STOP_PATIENCE = 60
 _SHOWN_LOG_LINES = 20
@@ -105,12 +105,10 @@ def _only_one(path: Path) -> Iterator[None]:
 def answers(host: str) -> bool:
     """Whether an engine serves there."""
     try:
-        Client(host).get("/_ping")
-    except ApiError:
-        return True
+        with Client(host).stream("GET", "/_ping"):
+            return True
     except CommandError:
         return False
-    return True
 
 
 def _spawn(flags: Sequence[str], log: Path) -> int:

@@ -57,13 +57,12 @@ def _body(given: Given, arguments: list[str], *, stdin: bool, attached: bool) ->
 def _converse(client: Client, identity: str, start: JsonObject, keys: bytes, *, stdin: bool) -> bool:
     """Start the process and talk with it until it ends (True) or the user detaches (False)."""
     path, tty = f"/exec/{identity}", bool(start["Tty"])
-    connection = client.hijack(f"{path}/start", body=start)
-    with contextlib.closing(connection.sock), Signals(terminal.RESIZED) as signals:
-        target = Target(client, path, tty=tty)
-        target.resize()
-        session = Session(target, connection, signals, stdin=stdin, detach_keys=keys)
-        with RawMode(wanted=tty and stdin):
-            return session.run()
+    with RawMode(wanted=tty and stdin):
+        connection = client.hijack(f"{path}/start", body=start)
+        with contextlib.closing(connection.sock), Signals(terminal.RESIZED) as signals:
+            target = Target(client, path, tty=tty)
+            target.resize()
+            return Session(target, connection, signals, stdin=stdin, detach_keys=keys).run()
 
 
 COMMANDS = {

@@ -125,15 +125,16 @@ def _run_attached(client: Client, given: Given, identity: str, body: JsonObject,
     """Attach, start, and stay until the container ends or the user detaches."""
     path = f"/containers/{identity}"
     tty = bool(body.get("Tty"))
+    stdin = bool(body.get("AttachStdin"))
     connection = attach(client, path, body, given.text("detach-keys"))
     numbers = [] if tty or not given.switch("sig-proxy") else FORWARDED
     with contextlib.closing(connection.sock), Signals([*numbers, *terminal.RESIZED]) as signals:
         target = Target(client, path, tty=tty)
+        session = Session(target, connection, signals, stdin=stdin, detach_keys=keys)
         with wait(client, path, removed=given.switch("rm")) as waiting:
-            client.post(f"{path}/start")
-            target.resize()
-            session = Session(target, connection, signals, stdin=bool(body.get("AttachStdin")), detach_keys=keys)
-            with RawMode(wanted=tty and bool(body.get("AttachStdin"))):
+            with RawMode(wanted=tty and stdin):  # before it can print a prompt that somebody answers
+                client.post(f"{path}/start")
+                target.resize()
                 ended = session.run()
             return exit_code(target, signals, waiting) if ended else 0
 

@@ -72,11 +72,11 @@ def _converse(client: Client, found: JsonObject, given: Given, waiting: Answer, 
     connection = attach(client, path, streams, given.text("detach-keys"))
     with contextlib.closing(connection.sock), Signals([*numbers, *terminal.RESIZED]) as signals:
         target = Target(client, path, tty=tty)
-        if start:
-            client.post(f"{path}/start")
-        target.resize()
         session = Session(target, connection, signals, stdin=stdin, detach_keys=keys)
         with RawMode(wanted=tty and stdin):
+            if start:
+                client.post(f"{path}/start")
+            target.resize()
             ended = session.run()
         return exit_code(target, signals, waiting) if ended else 0
 

@@ -1,10 +1,11 @@
 """Bridge networks: a Linux bridge on the host, and a veth pair for each endpoint (Docker's `bridge` driver)."""
 
+import errno
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from linkspan.errors import Conflict, InvalidInput
+from linkspan.errors import Conflict, InvalidInput, KernelError
 from linkspan.kernel import address, link, sysctl
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.network import Network
@@ -53,7 +54,9 @@ class BridgeDriver:
         index = link.create_veth(endpoint.host_interface, network.bridge, namespace, endpoint.interface, mac=endpoint.mac, mtu=network.mtu)
         undo.push(f"delete {endpoint.host_interface}", partial(link.delete, endpoint.host_interface))
 
-        if not network.icc:
+        if _bridged_packets_are_filtered():
+            link.reflect_port(index)  # a container that calls its own published port: the bridge sends the frame back where it came from
+        elif not network.icc:
             link.isolate_port(index)
         sysctl.put_inside(namespace, {f"net/ipv6/conf/{endpoint.interface}/disable_ipv6": "1"})
         address.configure_inside(namespace, endpoint.interface, endpoint.ipv4, endpoint.gateway)
@@ -71,7 +74,7 @@ class BridgeDriver:
     def _set_sysctls(network: Network) -> None:
         # What the host sends from 127.0.0.1 to a published port leaves by the bridge; the ruleset drops 127/8 coming in by it.
         sysctl.put(f"net/ipv4/conf/{network.bridge}/route_localnet", "1")
-        if not network.icc:
+        if not network.icc and not _bridged_packets_are_filtered():
             # The ports are isolated from each other: neighbours reach each other's published ports through the host,
             # which answers ARP for them (RFC 3069) and must not tell them of a shorter way.
             sysctl.put(f"net/ipv4/conf/{network.bridge}/proxy_arp_pvlan", "1")
@@ -89,3 +92,17 @@ class BridgeDriver:
             if not link.is_foreign(network.bridge):
                 for former in present:
                     address.remove(network.bridge, former)
+
+
+def _bridged_packets_are_filtered() -> bool:
+    """Whether frames between two ports of a bridge meet the ruleset (br_netfilter; kernel: Documentation/networking/bridge.rst).
+
+    Then the forward chain keeps containers apart where icc is off, and a published port that leads to the same bridge is
+    reached without routing. Where it is not so, ports are isolated, and the host routes between them.
+    """
+    try:
+        return sysctl.get("net/bridge/bridge-nf-call-iptables") == "1"
+    except KernelError as error:
+        if error.errno == errno.ENOENT:  # there is no br_netfilter
+            return False
+        raise

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from linkspan.engine.events import Events
@@ -19,6 +20,25 @@ from linkspan.runtime.monitor import Runtime
 from linkspan.store.base import Store
 
 logger = logging.getLogger(__name__)
+
+
+class ExecStreams:
+    """The input and output of a started command: iterate over it for (1 stdout | 2 stderr, bytes).
+
+    It ends when the command has ended and its exit code is known: clients ask for that next.
+    """
+
+    def __init__(self, attachment: Attachment, ended: asyncio.Task[None]) -> None:
+        self._attachment = attachment
+        self._ended = ended
+        self.write = attachment.write
+        self.close_stdin = attachment.close_stdin
+        self.close = attachment.close
+
+    async def __aiter__(self) -> AsyncIterator[tuple[int, bytes]]:
+        async for piece in self._attachment:
+            yield piece
+        await asyncio.wait([self._ended])
 
 
 class Execs:
@@ -61,7 +81,7 @@ class Execs:
         self._events.container(container, f"exec_create: {' '.join(request.cmd)}", execID=made.id)
         return made.id
 
-    async def start(self, exec_id: str, *, detach: bool) -> Attachment | None:
+    async def start(self, exec_id: str, *, detach: bool) -> ExecStreams | None:
         """Run the command; returns its streams unless detached. Raises Conflict if it ran already."""
         made = self.inspect(exec_id)
         if made.running or made.exit_code is not None:
@@ -77,10 +97,10 @@ class Execs:
             raise
         self._execs[exec_id] = replace(made, running=True, pid=execution.pid)
         self._events.container(container, f"exec_start: {' '.join(made.process.args)}", execID=made.id)
-        task = asyncio.get_running_loop().create_task(self._follow(made.id, container.id, execution))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return execution.attachment
+        followed = asyncio.get_running_loop().create_task(self._follow(made.id, container.id, execution))
+        self._tasks.add(followed)
+        followed.add_done_callback(self._tasks.discard)
+        return ExecStreams(execution.attachment, followed) if execution.attachment else None
 
     async def resize(self, exec_id: str, height: int, width: int) -> None:
         """Set the size of the command's terminal, in characters."""

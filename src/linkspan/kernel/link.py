@@ -63,9 +63,12 @@ def create_veth(host_name: str, bridge: str, namespace: Path, inside_name: str, 
 
 def isolate_port(index: int) -> None:
     """Let a bridge port talk to no other isolated port; equivalent to `ip link set dev DEV type bridge_slave isolated on`."""
-    port = [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_ISOLATED", 1)]})]
-    with translated(f"isolate bridge port {index}"):
-        host().change(RTM_NEWLINK, _message(index, [("IFLA_LINKINFO", {"attrs": port})]))
+    _set_port(index, "IFLA_BRPORT_ISOLATED")
+
+
+def reflect_port(index: int) -> None:
+    """Let a bridge port get back what it sends to itself; equivalent to `ip link set dev DEV type bridge_slave hairpin on`."""
+    _set_port(index, "IFLA_BRPORT_MODE")
 
 
 def set_up(link: str | int) -> None:
@@ -145,6 +148,12 @@ def up_message(link: str | int, mtu: int | None = None) -> ifinfmsg:
 def question(link: str | int) -> ifinfmsg:
     """Return the message that asks for an interface, 0 for all of them, for RTM_GETLINK."""
     return _message(link, [("IFLA_EXT_MASK", _SKIP_STATISTICS)])
+
+
+def _set_port(index: int, attribute: str) -> None:
+    port = [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": [(attribute, 1)]})]
+    with translated(f"set bridge port {index}"):
+        host().change(RTM_NEWLINK, _message(index, [("IFLA_LINKINFO", {"attrs": port})]))
 
 
 def _find(name: str) -> ifinfmsg | None:

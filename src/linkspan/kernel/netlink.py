@@ -7,9 +7,11 @@ whichever thread uses it.
 
 import contextlib
 import errno
+import logging
 import os
 import socket
 import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Self
@@ -28,6 +30,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 from linkspan.errors import EngineError, KernelError
+
+logger = logging.getLogger(__name__)
 
 _SOL_NETLINK = 270
 _NETLINK_EXT_ACK = 11
@@ -51,9 +55,12 @@ class RouteSocket:
         # So that a dump answers only what its request names: the addresses of one link, and not those of a thousand.
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
         self._socket.bind((0, 0))
+        self.close = weakref.finalize(self, self._socket.close)
+        """Close the socket; may be called twice, and is called with the end of the thread that `host()` opened it for."""
 
     def change(self, kind: int, message: nlmsg, flags: int = 0) -> None:
         """Send a request that changes something and wait until it is done; raises NetlinkError if it is refused."""
+        logger.debug("rtnetlink request %d: %s", kind, message)
         for _ in self._ask(kind, message, flags | NLM_F_ACK):
             pass
 
@@ -66,10 +73,6 @@ class RouteSocket:
         while True:
             with contextlib.suppress(_Interrupted):
                 return list(self._ask(kind, message, NLM_F_DUMP))
-
-    def close(self) -> None:
-        """Close the socket; may be called twice."""
-        self._socket.close()
 
     def _ask(self, kind: int, message: nlmsg, flags: int = 0) -> Iterator[nlmsg]:
         self._sequence += 1
@@ -96,9 +99,6 @@ class RouteSocket:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
         self.close()
 
 

@@ -71,7 +71,8 @@ def run_in(path: Path, action: Callable[[], T]) -> T:
 
 def open_socket(path: Path) -> RouteSocket:
     """Return a socket for requests about the links of the namespace, for use in any thread. Raises NotFound."""
-    return run_in(path, RouteSocket)
+    with translated(f"open a netlink socket in {path}"):
+        return run_in(path, RouteSocket)
 
 
 def _make(path: Path) -> None:

@@ -25,22 +25,16 @@ PACKAGES = {
     "catatonit": "catatonit",
     "conmon": "conmon",
     "crun": "crun",
-    "dnsmasq": "dnsmasq-base",
-    "docker": "docker.io",
-    "docker-init": "tini",
     "ip": "iproute2",
-    "mount": "mount",
     "nft": "nftables",
     "nsenter": "util-linux",
     "ps": "procps",
     "runc": "runc",
     "skopeo": "skopeo",
-    "sysctl": "procps",
     "tini-static": "tini",
     "umoci": "umoci",
-    "unshare": "util-linux",
 }
-"""The Debian packages that programs come with, where the name is not the program's own."""
+"""Programs and the Debian packages that bring them; one that is not listed is taken to have its package's name."""
 
 _FURTHER_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/libexec/podman")
 """Where to look after PATH: services and users often have no sbin in it."""

@@ -49,8 +49,10 @@ table inet linkspan {
 		type ifname
 	}
 
-	set same-bridge {
-		type ifname . ifname
+	set subnets {
+		comment "of all bridges"
+		type ipv4_addr
+		flags interval
 	}
 
 	chain loopback-guard {
@@ -89,8 +91,8 @@ table inet linkspan {
 	chain leaving {
 		type nat hook postrouting priority srcnat
 		ip saddr 127.0.0.0/8 oifname @bridges masquerade
-		iifname . oifname @same-bridge ct status dnat masquerade comment "else the answer would come from another address than was called"
-		iifname . oifname @same-bridge accept
+		ip saddr @subnets oifname @bridges ct status dnat masquerade comment "else the answer would come from another address than was called"
+		oifname @bridges accept
 		iifname @masqueraded masquerade
 	}
 }
@@ -136,7 +138,7 @@ def network_removal(network: Network) -> str:
 def _network_entries(network: Network) -> Iterator[str]:
     bridge = f'"{network.bridge}"'
     yield f"bridges {{ {bridge} }}"
-    yield f"same-bridge {{ {bridge} . {bridge} }}"
+    yield from (f"subnets {{ {pool.subnet} }}" for pool in network.subnets)
     if network.icc:
         yield f"talking {{ {bridge} . {bridge} }}"
     if network.masquerade:

@@ -141,8 +141,8 @@ class FakeStreams:
         try:
             for record in self.records:
                 yield record
-            while query.follow and (record := await self.more.get()) is not None:
-                yield record
+            while query.follow and (late := await self.more.get()) is not None:
+                yield late
         finally:
             self.left.set()
 
@@ -150,7 +150,7 @@ class FakeStreams:
 @dataclass
 class FakeExecs:
     attachment: FakeAttachment | None = None
-    exec: Exec = Exec(id=EXEC_ID, container=CONTAINER.id, process=Process(args=("cat",)), attach_stdin=True)
+    exec: Exec = field(default_factory=lambda: Exec(id=EXEC_ID, container=CONTAINER.id, process=Process(args=("cat",)), attach_stdin=True))
     requests: list[ExecRequest] = field(default_factory=list)
     started: list[tuple[str, bool]] = field(default_factory=list)
     failure: EngineError | None = None
@@ -184,7 +184,7 @@ class FakeImages:
     received: bytes = b""
     archive: tuple[bytes, ...] = ()
 
-    def list(self, filters: Mapping[str, Sequence[str]]) -> "list[Image]":
+    def list(self, filters: Mapping[str, Sequence[str]]) -> Sequence[Image]:
         return self.images
 
     def inspect(self, ref: str) -> Image:
@@ -215,7 +215,7 @@ class FakeImages:
         if self.failure is not None:
             raise self.failure
 
-    async def remove(self, ref: str, *, force: bool = False, noprune: bool = False) -> "list[tuple[str, str]]":
+    async def remove(self, ref: str, *, force: bool = False, noprune: bool = False) -> Sequence[tuple[str, str]]:
         return [("Untagged", ref), ("Deleted", IMAGE.id)]
 
 

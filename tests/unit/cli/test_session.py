@@ -301,6 +301,7 @@ class Terminal:
     """A user at a terminal of 24 lines and 80 columns, in front of `linkspan`."""
 
     def __init__(self, *words: str) -> None:
+        self.shown = b""
         self.keyboard, screen = pty.openpty()
         fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         program = "import sys; from linkspan.cli.main import main; sys.exit(main(sys.argv[1:]))"
@@ -310,52 +311,53 @@ class Terminal:
     def type(self, data: bytes) -> None:
         os.write(self.keyboard, data)
 
+    def sees(self, text: bytes) -> None:
+        """Wait until `text` is on the screen."""
+        while text not in self.shown:
+            self.shown += os.read(self.keyboard, 4096)
+
     def ends(self) -> tuple[int, bytes]:
         """Wait for the end; return the exit status and what is on the screen."""
-        shown = b""
-        try:
+        with contextlib.suppress(OSError):  # when the last one at the terminal has left
             while data := os.read(self.keyboard, 4096):
-                shown += data
-        except OSError:  # the last one at the terminal has left
-            pass
+                self.shown += data
         os.close(self.keyboard)
-        return self.process.wait(), shown
+        return self.process.wait(), self.shown
 
 
 def test_terminal_is_raw_and_keys_detach(container: FakeEngine) -> None:
     heard: list[bytes] = []
-    prompted = threading.Event()
+    started = threading.Event()
 
     def shell(sock: socket.socket) -> None:
+        started.wait()
         sock.sendall(b"# ")
-        prompted.set()
         heard.append(read_all(sock))
 
     container.on(f"POST {CONTAINER}/attach", Reply(talk=shell))
+    container.on(f"POST {CONTAINER}/start", Reply(pieces=when_asked(started.set)))
     user = Terminal("-H", container.host, "run", "-it", "busybox")
-    prompted.wait()
+    user.sees(b"# ")
     user.type(b"\x03ls\r\x10\x11")
-    status, shown = user.ends()
-    assert (status, shown) == (0, b"# ")
+    assert user.ends() == (0, b"# ")
     assert heard == [b"\x03ls\r"]
     assert container.last("POST /containers/create").json["HostConfig"]["ConsoleSize"] == [24, 80]
     assert container.last(f"POST {CONTAINER}/resize").query == {"h": "24", "w": "80"}
 
 
 def test_terminal_of_another_size_is_told(container: FakeEngine) -> None:
-    resized = threading.Event()
+    first, resized = threading.Event(), threading.Event()
 
     def shell(sock: socket.socket) -> None:
-        sock.recv(1)
+        first.wait()
         fcntl.ioctl(user.keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         user.process.send_signal(signal.SIGWINCH)
         resized.wait()
         sock.sendall(b"bye\r\n")
 
     container.on(f"POST {CONTAINER}/attach", Reply(talk=shell))
-    container.on(f"POST {CONTAINER}/resize", Reply(), Reply(pieces=when_asked(resized.set)))
+    container.on(f"POST {CONTAINER}/resize", Reply(pieces=when_asked(first.set)), Reply(pieces=when_asked(resized.set)))
     user = Terminal("-H", container.host, "run", "-it", "--rm", "busybox")
-    user.type(b"x")
     assert user.ends() == (3, b"bye\r\n")
     assert container.last(f"POST {CONTAINER}/resize").query == {"h": "40", "w": "120"}
 

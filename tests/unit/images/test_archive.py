@@ -8,12 +8,12 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from tests.unit.images.samples import DIGEST, tar_of
 
 from linkspan.errors import InvalidInput
 from linkspan.images import archive
 from linkspan.images.archive import ArchivedImage, SavedImage
 from linkspan.images.layers import examine
+from tests.unit.images.samples import DIGEST, tar_of
 
 
 def written(tmp_path: Path, files: dict[str, bytes]) -> Path:

@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from tests.unit.images.samples import configuration
 
 from linkspan.errors import InvalidInput
 from linkspan.images.configuration import configuration_of, image_of, nanoseconds, timestamp
 from linkspan.images.layers import LayerBlob
 from linkspan.model.image import ImageConfig
 from linkspan.model.publish import Port
+from tests.unit.images.samples import configuration
 
 BASE = LayerBlob(digest="sha256:b", size=5, compressed=True, diff_id="sha256:base", tar_size=10240, content_size=100)
 TOP = LayerBlob(digest="sha256:t", size=5, compressed=False, diff_id="sha256:top", tar_size=10240, content_size=7)

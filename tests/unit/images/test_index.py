@@ -1,11 +1,11 @@
 """What names mean."""
 
 import pytest
-from tests.unit.images.samples import DIGEST, ID, OTHER_ID, image
 
 from linkspan.errors import InvalidInput, NotFound
 from linkspan.images.index import Index, StoredImage
 from linkspan.model.image import Image
+from tests.unit.images.samples import DIGEST, ID, OTHER_ID, image
 
 
 def stored(value: Image) -> StoredImage:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.images.samples import tar_of
 
 from linkspan.errors import InvalidInput, Unsupported
 from linkspan.images import layers
+from tests.unit.images.samples import tar_of
 
 TAR = tar_of({"a": b"x" * 1000, "b": b"y" * 23})
 DIFF_ID = f"sha256:{hashlib.sha256(TAR).hexdigest()}"

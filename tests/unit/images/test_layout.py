@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.images.samples import configuration, layer_file
 
 from linkspan.errors import EngineError, InvalidInput, NotFound
 from linkspan.images.layout import Layout
 from linkspan.model.image import Image
+from tests.unit.images.samples import configuration, layer_file
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """What `docker rmi` does, in moby's words."""
 
 import pytest
-from tests.unit.images.samples import DIGEST, ID, OTHER_ID, image
 
 from linkspan.errors import Conflict
 from linkspan.images.removal import ImageUser, decide, vanished_layers
+from tests.unit.images.samples import DIGEST, ID, OTHER_ID, image
 
 SHORT = "abababababab"
 STOPPED = ImageUser(id="c0ffee" * 10, running=False)

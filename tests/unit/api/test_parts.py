@@ -1,0 +1,75 @@
+"""The small parts: filters, detach keys, routes."""
+
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from linkspan.api.call import Call
+from linkspan.api.detach import DetachKeys
+from linkspan.api.filters import parse_filters
+from linkspan.api.framing import frame
+from linkspan.api.router import Route, Router
+from linkspan.errors import InvalidInput
+
+
+@pytest.mark.parametrize(
+    ("text", "filters"),
+    [
+        ("", {}),
+        ("{}", {}),
+        ('{"name":{"a":true,"b":false}}', {"name": ("a",)}),
+        ('{"label":["a=b","c"]}', {"label": ("a=b", "c")}),
+    ],
+)
+def test_filters(text: str, filters: dict[str, Any]) -> None:
+    assert parse_filters(text) == filters
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"a":1}', '{"a":"b"}', '{"a":[1]}', '{"a":{"b":1}}', "NaN"])
+def test_wrong_filters_are_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        parse_filters(text)
+
+
+@pytest.mark.parametrize(
+    ("keys", "typed", "passed", "detached"),
+    [
+        ("", b"ls\x10\x11rest", b"ls", True),
+        ("", b"\x10x\x10\x10\x11", b"\x10x\x10", True),
+        ("", b"\x10", b"", False),
+        ("a,b", b"aab", b"a", True),
+        ("ctrl-@,ctrl-[,ctrl-\\", b"\x00\x1b\x1c", b"", True),
+        ("ctrl-p,ctrl-q", b"pq", b"pq", False),
+    ],
+)
+def test_detach_keys(keys: str, typed: bytes, passed: bytes, detached: bool) -> None:  # noqa: FBT001
+    assert DetachKeys(keys).feed(typed) == (passed, detached)
+    bytewise = DetachKeys(keys)
+    got = [bytewise.feed(bytes([byte])) for byte in typed[: len(typed) - len(b"rest") * (b"rest" in typed)]]
+    assert (b"".join(data for data, _ in got), got[-1][1]) == (passed, detached)
+
+
+@pytest.mark.parametrize("keys", ["ctrl-", "ctrl-1", "ab", "a,,b", "ctrl-é", "é"])
+def test_wrong_detach_keys_are_refused(keys: str) -> None:
+    with pytest.raises(InvalidInput, match="Invalid detach keys"):
+        DetachKeys(keys)
+
+
+def test_a_frame_says_stream_and_length() -> None:
+    assert frame(2, b"abc") == b"\2\0\0\0\0\0\0\3abc"
+
+
+async def _handler(_: Call) -> web.StreamResponse:
+    raise NotImplementedError
+
+
+def test_routes_are_found_by_method_and_unquoted_parts() -> None:
+    named, fixed, deep = (Route("GET", path, _handler) for path in ("/a/{id}/json", "/a/b/json", "/images/{name*}/json"))
+    router = Router((named, fixed, deep))
+    assert router.find("GET", "/a/b/json") == (fixed, {})
+    assert router.find("GET", "/a/x%2Fy/json") == (named, {"id": "x/y"})
+    assert router.find("GET", "/images/host:5000/a/b/json") == (deep, {"name": "host:5000/a/b"})
+    assert router.find("GET", "/a/x/y/json") is None
+    assert router.find("GET", "/axb/json") is None
+    assert router.find("POST", "/a/b/json") is None
