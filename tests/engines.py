@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.hosts import Host, until
+from tests.hosts import Host, Namespace, until
 
 LINKSPAN = (sys.executable, "-m", "linkspan")
 CLIENTS = Path(sys.prefix) / "docker-client" / "docker"
@@ -154,6 +154,10 @@ class Engine:
         """Return what `docker inspect` says of a container."""
         found: dict[str, Any] = json.loads(self.docker("inspect", ref))[0]
         return found
+
+    def inside(self, ref: str) -> Namespace:
+        """The network namespace of a running container."""
+        return Namespace(Path(f"/proc/{self.inspect(ref)['State']['Pid']}/ns/net"))
 
     def address(self, ref: str) -> str:
         """Return the container's address on its network."""

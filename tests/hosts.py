@@ -28,34 +28,16 @@ OUTSIDE_ADDRESS = "10.99.0.2"
 """The neighbour's address."""
 
 
-class Host:
-    """A network namespace that plays a machine, `lo` up. `path` is its file, as `nsenter --net=PATH` wants it."""
+class Namespace:
+    """A network namespace that is there already, e.g. a container's. `path` is its file, as `nsenter --net=PATH` wants it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._processes: list[subprocess.Popen[Any]] = []
-        path.touch()
-        subprocess.run(["unshare", f"--net={path}", "ip", "link", "set", "lo", "up"], check=True)
 
     def run(self, action: Callable[[], T]) -> T:
         """Return `action()`, done by a thread of its own in this namespace; sockets that it opens stay in the namespace."""
-        return _Visit(self.path, action).result()
-
-    def command(self, *args: str | Path) -> list[str]:
-        """Return the command line that runs `args` in this namespace."""
-        return ["nsenter", f"--net={self.path}", *map(str, args)]
-
-    def sh(self, *args: str | Path, check: bool = True, timeout: float = 20, stdin: str = "") -> str:
-        """Return what a command printed; raises AssertionError with its words if it fails and `check` is set."""
-        done = subprocess.run(self.command(*args), input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
-        assert not check or done.returncode == 0, f"{' '.join(map(str, args))}: {done.stderr}{done.stdout}"
-        return done.stdout
-
-    def spawn(self, *args: str | Path, **options: Any) -> "subprocess.Popen[Any]":
-        """Start a process in this namespace; it is killed when the host is closed."""
-        process: subprocess.Popen[Any] = subprocess.Popen(self.command(*args), **options)
-        self._processes.append(process)
-        return process
+        result: T = _Visit(self.path, action).result()
+        return result
 
     @contextlib.contextmanager
     def answering(self, address: str, port: int, answer: bytes, protocol: str = "tcp") -> Iterator[list[str]]:
@@ -95,6 +77,32 @@ class Host:
             return bool(self.ask(address, port, protocol, timeout))
         except OSError:
             return False
+
+
+class Host(Namespace):
+    """A network namespace that plays a machine, `lo` up."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._processes: list[subprocess.Popen[Any]] = []
+        path.touch()
+        subprocess.run(["unshare", f"--net={path}", "ip", "link", "set", "lo", "up"], check=True)
+
+    def command(self, *args: str | Path) -> list[str]:
+        """Return the command line that runs `args` in this namespace."""
+        return ["nsenter", f"--net={self.path}", *map(str, args)]
+
+    def sh(self, *args: str | Path, check: bool = True, timeout: float = 20, stdin: str = "") -> str:
+        """Return what a command printed; raises AssertionError with its words if it fails and `check` is set."""
+        done = subprocess.run(self.command(*args), input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+        assert not check or done.returncode == 0, f"{' '.join(map(str, args))}: {done.stderr}{done.stdout}"
+        return done.stdout
+
+    def spawn(self, *args: str | Path, **options: Any) -> "subprocess.Popen[Any]":
+        """Start a process in this namespace; it is killed when the host is closed."""
+        process: subprocess.Popen[Any] = subprocess.Popen(self.command(*args), **options)
+        self._processes.append(process)
+        return process
 
     def close(self) -> None:
         """End its processes and let the namespace go."""
@@ -141,7 +149,7 @@ def until(condition: Callable[[], T], *, within: float = 10, what: str = "") -> 
 class Answering:
     """A server of one fixed answer in a host's namespace; `callers` are the addresses that it saw."""
 
-    def __init__(self, host: Host, address: str, port: int, answer: bytes, protocol: str) -> None:
+    def __init__(self, host: Namespace, address: str, port: int, answer: bytes, protocol: str) -> None:
         self.callers: list[str] = []
         self._answer = answer
         kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM

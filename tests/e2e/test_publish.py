@@ -97,9 +97,10 @@ def test_publish_all_takes_every_exposed_port(engine: Engine) -> None:
 
 
 def test_udp_is_published_too(engine: Engine, neighbour: Host) -> None:
-    engine.docker("run", "-d", "--name", "clock", "-p", "8080:80/udp", "busybox", "udpsvd", "-E", "0.0.0.0", "80", "echo", "hello")
-    until(lambda: neighbour.reaches(HOST_ADDRESS, 8080, "udp"), what="the container answers")
-    assert engine.host.ask("127.0.0.1", 8080, "udp") == b"hello\n"
+    engine.docker("run", "-d", "--name", "clock", "-p", "8080:80/udp", "busybox", "sleep", "100")
+    with engine.inside("clock").answering("0.0.0.0", 80, b"hello", "udp"):
+        assert neighbour.ask(HOST_ADDRESS, 8080, "udp") == b"hello"
+        assert engine.host.ask("127.0.0.1", 8080, "udp") == b"hello"
 
 
 def test_a_port_of_a_process_is_refused_and_the_process_named(engine: Engine) -> None:

@@ -6,10 +6,10 @@ from aiohttp import web
 
 from linkspan.api.answers import JSON, close, encode, stream
 from linkspan.api.call import Call
-from linkspan.api.conversation import Input, serve
+from linkspan.api.conversation import Input, converse
 from linkspan.api.detach import DetachKeys
 from linkspan.api.framing import frame
-from linkspan.api.hijack import MULTIPLEXED_STREAM, RAW_STREAM, NoAnswer
+from linkspan.api.hijack import MULTIPLEXED_STREAM, RAW_STREAM, NoAnswer, take_over
 from linkspan.api.router import Route
 from linkspan.api.times import rfc3339_fixed
 from linkspan.api.versions import Version
@@ -47,7 +47,12 @@ async def attach(call: Call) -> web.StreamResponse:
         ends_with_client=process.stdin_once,
         detach_keys=keys if process.tty else None,
     )
-    if await serve(call.request, attachment, given, stream_type(call.version, tty=process.tty), framed=not process.tty):
+    try:
+        connection = await take_over(call.request, stream_type(call.version, tty=process.tty))
+    except ConnectionError:
+        await attachment.close()
+        raise
+    if await converse(connection, attachment, given, framed=not process.tty):
         call.engine.events.container(container, "detach")
     return NoAnswer()
 

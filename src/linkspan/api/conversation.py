@@ -6,11 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from aiohttp import web
-
 from linkspan.api.detach import DetachKeys
 from linkspan.api.framing import frame
-from linkspan.api.hijack import RawConnection, take_over
+from linkspan.api.hijack import RawConnection
 from linkspan.errors import EngineError
 
 logger = logging.getLogger(__name__)
@@ -34,16 +32,6 @@ class Input:
     ends_with_client: bool
     """Whether the process's input ends with the client's; otherwise the conversation does, and the process's input stays open."""
     detach_keys: DetachKeys | None = None
-
-
-async def serve(request: web.Request, attachment: Attachment, given: Input, content_type: str, *, framed: bool) -> bool:
-    """Take the request's connection over for the attachment, which is closed in the end. Returns whether the client detached."""
-    try:
-        connection = await take_over(request, content_type)
-    except BaseException:
-        await attachment.close()
-        raise
-    return await converse(connection, attachment, given, framed=framed)
 
 
 async def converse(connection: RawConnection, attachment: Attachment, given: Input, *, framed: bool) -> bool:

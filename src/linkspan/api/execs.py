@@ -5,13 +5,13 @@ from aiohttp import web
 from linkspan.api.answers import answer, empty
 from linkspan.api.call import Call
 from linkspan.api.container_streams import stream_type, terminal_size
-from linkspan.api.conversation import Input, serve
+from linkspan.api.conversation import Input, converse
 from linkspan.api.detach import DetachKeys
 from linkspan.api.framing import frame
 from linkspan.api.hijack import NoAnswer, take_over
 from linkspan.api.router import Route
 from linkspan.api.wire_execs import exec_details, parse_exec
-from linkspan.errors import Conflict, EngineError, NotFound
+from linkspan.errors import EngineError
 
 
 async def create(call: Call) -> web.Response:
@@ -27,27 +27,24 @@ async def start(call: Call) -> web.StreamResponse:
     body = await call.body()
     detach, tty = body.boolean("Detach"), body.boolean("Tty")
     made = call.engine.execs.inspect(call.path["id"])
-    try:
-        attachment = await call.operations.finish(call.engine.execs.start(made.id, detach=detach))
-    except (Conflict, NotFound):
-        raise
-    except EngineError as error:
-        if detach:
-            raise
-        return await _say(call, f"{error}\r\n".encode(), tty=tty)
-    if attachment is None:
+    if detach:
+        await call.operations.finish(call.engine.execs.start(made.id, detach=True))
         return empty(200)
+    # First the connection, then the command, as dockerd does it: docker-py loses output that arrives together with the headers,
+    # and clients read in the output why a command cannot run (its exit code is then 126 or 127).
+    connection = await take_over(call.request, stream_type(call.version, tty=tty))
+    try:
+        attachment = await call.operations.finish(call.engine.execs.start(made.id, detach=False))
+    except EngineError as error:
+        text = f"{error}\r\n".encode()
+        await connection.write(text if tty else frame(1, text))
+        attachment = None
+    if attachment is None:
+        connection.close()
+        return NoAnswer()
     keys = DetachKeys(made.detach_keys) if made.process.tty else None
     given = Input(wanted=made.attach_stdin, ends_with_client=True, detach_keys=keys)
-    await serve(call.request, attachment, given, stream_type(call.version, tty=tty), framed=not tty)
-    return NoAnswer()
-
-
-async def _say(call: Call, text: bytes, *, tty: bool) -> web.StreamResponse:
-    """Answer for a command that cannot run: Docker's clients read it in its output, and 126 or 127 as its exit code."""
-    connection = await take_over(call.request, stream_type(call.version, tty=tty))
-    await connection.write(text if tty else frame(1, text))
-    connection.close()
+    await converse(connection, attachment, given, framed=not tty)
     return NoAnswer()
 
 

@@ -121,7 +121,8 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engin
 
 def _make_roots(config: Config) -> None:
     """Make the engine's folders: nobody but root looks into them, and the socket's group only passes through."""
-    modes = {config.data_root: 0o700, config.exec_root: 0o711, config.exec_root / "netns": 0o700}
+    private = (config.data_root, config.data_root / "containers", config.exec_root / "netns")
+    modes = dict.fromkeys(private, 0o700) | {config.exec_root: 0o711}
     for folder, mode in modes.items():
         _make_folder(folder, mode)
 

@@ -169,7 +169,6 @@ class Lifecycle:
         self._record(container, replace(container.state, error=str(error), exit_code=code))
         logger.info("start of %s refused: %s", container.name, error)
         self.streams.abandon(container.id)
-        self.waiters.ended(container.id, WaitResult(exit_code=code, error=str(error)))
         if container.spec.auto_remove:
             await self.destroy(container, code)
 

@@ -188,7 +188,7 @@ class FakeImages:
         return self.images
 
     def inspect(self, ref: str) -> Image:
-        if ref not in IMAGE.tags:
+        if ref not in (*IMAGE.tags, IMAGE.id, IMAGE.id.removeprefix("sha256:")):
             raise NotFound(f"No such image: {ref}")
         return IMAGE
 

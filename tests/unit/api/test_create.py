@@ -1,11 +1,12 @@
 """POST /containers/create: what becomes of each field, and Docker's refusals in Docker's words."""
 
+import contextlib
 import json
 from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linkspan.api.fields import Fields, parse_object
@@ -39,13 +40,13 @@ def test_the_least_body_is_an_image() -> None:
     request = parse()
     assert request.image == "busybox"
     assert request.network.mode == NetworkMode(kind="bridge")
-    assert request.name is request.cmd is request.entrypoint is request.init is request.stop_timeout is None
+    assert (request.name, request.cmd, request.entrypoint, request.init, request.stop_timeout) == (None,) * 5
     assert request.warnings == ()
 
 
 @pytest.mark.parametrize("body", [{}, {"HostConfig": {"NetworkMode": "host"}}, {"NetworkingConfig": {}}])
 def test_a_body_without_config_is_refused(body: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInput, match="^config cannot be empty in order to create a container$"):
+    with pytest.raises(InvalidInput, match=r"^config cannot be empty in order to create a container$"):
         parse_create(Fields(body), name="", version=CURRENT, cpus=2)
 
 
@@ -111,10 +112,11 @@ def test_a_wrong_type_is_refused_and_the_field_named(host: dict[str, Any], confi
     "body", [b"{", b"[1]", b'"x"', b"nonsense", b'{"a": NaN}', b"[" * 100_000, b'{"Image": "\\ud800"}', b"\xff\xfe", b'{"a": 1} x']
 )
 def test_malformed_json_is_refused(body: bytes) -> None:
-    with pytest.raises(InvalidInput, match="^invalid JSON: "):
+    with pytest.raises(InvalidInput, match=r"^invalid JSON: "):
         parse_object(body)
 
 
+@settings(max_examples=25)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(), lambda values: st.lists(values) | st.dictionaries(st.text(), values)
@@ -125,10 +127,8 @@ def test_no_json_at_all_is_answered_with_anything_but_a_request_or_a_refusal(val
     hosts = ("Binds", "Devices", "Dns", "ExtraHosts", "LogConfig", "Mounts", "PortBindings", "RestartPolicy", "Sysctls", "Tmpfs", "Ulimits")
     bodies = [{"Image": "x", name: value} for name in names] + [{"Image": "x", "HostConfig": {name: value}} for name in hosts]
     for body in bodies:
-        try:
+        with contextlib.suppress(EngineError):
             parse_create(parse_object(json.dumps(body).encode()), name="", version=CURRENT, cpus=2)
-        except EngineError as error:
-            assert str(error)
 
 
 # Container mode: semantics 3.2.1, in its order.
@@ -270,7 +270,7 @@ def test_what_the_default_network_cannot_do_is_refused(settings: dict[str, Any],
 
 
 def test_endpoints_must_be_of_the_networks_mode() -> None:
-    both = {"NetworkingConfig": {"EndpointsConfig": {"bridge": {}, "web": {}}}}
+    both: dict[str, Any] = {"NetworkingConfig": {"EndpointsConfig": {"bridge": {}, "web": {}}}}
     assert refusal(**both, version=OLD) == "Container cannot be created with multiple network endpoints: bridge, web"
     assert refusal(**endpoint("web")) == "HostConfig.NetworkMode must match the identity of a network in NetworkSettings.Networks"
     with pytest.raises(Unsupported, match="several networks"):

@@ -80,7 +80,7 @@ def output(*pieces: tuple[int, bytes]) -> FakeAttachment:
         (True, "1.51", "application/vnd.docker.raw-stream"),
     ],
 )
-def test_the_answer_to_an_upgrade_is_dockers(tmp_path: Path, tty: bool, version: str, content_type: str) -> None:  # noqa: FBT001
+def test_the_answer_to_an_upgrade_is_dockers(tmp_path: Path, tty: bool, version: str, content_type: str) -> None:
     async def scenario() -> str:
         engine = with_process(tty=tty)
         engine.streams.attachment = output()
@@ -290,14 +290,15 @@ def test_an_exec_that_cannot_run_says_so_in_its_output(tmp_path: Path) -> None:
     assert frames(asyncio.run(scenario())) == [(1, b"executable file not found in $PATH\r\n")]
 
 
-def test_an_exec_that_ran_already_is_a_conflict(tmp_path: Path) -> None:
-    async def scenario() -> int:
+def test_a_detached_exec_that_cannot_run_has_a_proper_status(tmp_path: Path) -> None:
+    async def scenario() -> tuple[int, str]:
         engine = FakeEngine(VIEW)
         engine.execs.failure = Conflict("exec command has already run")
         async with serving(engine, tmp_path) as client:
-            return (await client.ask("POST", START, {"Detach": False})).status
+            answer = await client.ask("POST", START, {"Detach": True})
+            return answer.status, answer.json["message"]
 
-    assert asyncio.run(scenario()) == 409
+    assert asyncio.run(scenario()) == (409, "exec command has already run")
 
 
 def test_a_detached_exec_is_answered_and_done(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_wrong_filters_are_refused(text: str) -> None:
         ("ctrl-p,ctrl-q", b"pq", b"pq", False),
     ],
 )
-def test_detach_keys(keys: str, typed: bytes, passed: bytes, detached: bool) -> None:  # noqa: FBT001
+def test_detach_keys(keys: str, typed: bytes, passed: bytes, detached: bool) -> None:
     assert DetachKeys(keys).feed(typed) == (passed, detached)
     bytewise = DetachKeys(keys)
     got = [bytewise.feed(bytes([byte])) for byte in typed[: len(typed) - len(b"rest") * (b"rest" in typed)]]

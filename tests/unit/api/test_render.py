@@ -125,7 +125,7 @@ def test_the_status_column(state: State, text: str) -> None:
 
 
 def test_a_line_of_ps() -> None:
-    line = container_line(VIEW, BORN + HOUR, size=False)
+    line = container_line(VIEW, BORN + HOUR + SECOND, size=False)
     assert line["Id"] == CONTAINER.id
     assert line["Names"] == ["/web"]
     assert (line["Image"], line["ImageID"]) == ("busybox", IMAGE.id)
