@@ -69,6 +69,7 @@ class Engine:
         self._client = next(iter(reversed(docker_clients().values())), "docker")
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
+        self._before = leftovers(folder)
 
     @property
     def pid(self) -> int:
@@ -194,7 +195,7 @@ class Engine:
             self.start()
         self.remove_containers()
         self.stop()
-        left = leftovers(self.folder)
+        left = [found for found in leftovers(self.folder) if found not in self._before]
         assert not left, f"left behind: {left}"
 
     def __enter__(self) -> Self:

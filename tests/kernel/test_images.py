@@ -278,13 +278,13 @@ def test_prune_removes_what_nobody_uses(store: Store) -> None:
     unnamed = store.import_root(tar_of_files({"x": b"12345"}))
     store.load(GOOD)
 
-    lines, space = store.do(lambda opened: opened.prune(dangling_only=True, in_use=lambda _: []))
+    lines, space = store.do(lambda opened: opened.prune(doomed=lambda image: not image.tags, in_use=lambda _: []))
     assert lines[0] == ("Deleted", unnamed)
     assert space == 5
     assert store.tags() == ["busybox:latest", "good:1"]
 
     used = store.id("busybox")
-    store.do(lambda opened: opened.prune(dangling_only=False, in_use=lambda image_id: [STOPPED] if image_id == used else []))
+    store.do(lambda opened: opened.prune(doomed=lambda _: True, in_use=lambda image_id: [STOPPED] if image_id == used else []))
     assert store.tags() == ["busybox:latest"]
 
 

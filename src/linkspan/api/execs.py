@@ -5,7 +5,7 @@ from aiohttp import web
 from linkspan.api.answers import answer, empty
 from linkspan.api.call import Call
 from linkspan.api.container_streams import stream_type, terminal_size
-from linkspan.api.conversation import Input, converse
+from linkspan.api.conversation import Attachment, Input, converse
 from linkspan.api.detach import DetachKeys
 from linkspan.api.framing import frame
 from linkspan.api.hijack import NoAnswer, take_over
@@ -34,7 +34,7 @@ async def start(call: Call) -> web.StreamResponse:
     # and clients read in the output why a command cannot run (its exit code is then 126 or 127).
     connection = await take_over(call.request, stream_type(call.version, tty=tty))
     try:
-        attachment = await call.operations.finish(call.engine.execs.start(made.id, detach=False))
+        attachment = await call.operations.finish(call.engine.execs.start(made.id, detach=False), _close)
     except EngineError as error:
         text = f"{error}\r\n".encode()
         await connection.write(text if tty else frame(1, text))
@@ -46,6 +46,11 @@ async def start(call: Call) -> web.StreamResponse:
     given = Input(wanted=made.attach_stdin, ends_with_client=True, detach_keys=keys)
     await converse(connection, attachment, given, framed=not tty)
     return NoAnswer()
+
+
+async def _close(attachment: Attachment | None) -> None:
+    if attachment is not None:
+        await attachment.close()
 
 
 async def resize(call: Call) -> web.Response:

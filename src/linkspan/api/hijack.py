@@ -139,6 +139,11 @@ def _head(content_type: str, *, upgraded: bool) -> bytes:
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
 
 
+def is_taken_over(request: web.Request) -> bool:
+    """Whether the connection carries something else than HTTP by now."""
+    return request.transport is not None and isinstance(request.transport.get_protocol(), RawConnection)
+
+
 def open_gate(request: web.Request) -> None:
     """Let what follows a request be HTTP again, after an answer that was none of the above."""
     gate = request.transport.get_protocol() if request.transport is not None else None

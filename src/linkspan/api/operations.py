@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from linkspan.errors import EngineError
@@ -18,15 +18,13 @@ class Operations:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what `work` returns. If the caller is cancelled, the work is not; its failure is then logged."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+    async def finish(self, work: Coroutine[Any, Any, T], abandon: Callable[[T], Awaitable[None]] | None = None) -> T:
+        """Return what `work` returns. If the caller is cancelled, the work is not: `abandon` then gets its result."""
+        task = self._start(work)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            task.add_done_callback(_report)
+            self._start(_outlive(task, abandon))
             raise
 
     async def drain(self, seconds: float) -> None:
@@ -37,10 +35,19 @@ class Operations:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
 
-def _report(task: asyncio.Task[Any]) -> None:
-    error = None if task.cancelled() else task.exception()
-    if isinstance(error, EngineError):
+
+async def _outlive(task: asyncio.Task[T], abandon: Callable[[T], Awaitable[None]] | None) -> None:
+    try:
+        result = await task
+        if abandon is not None:
+            await abandon(result)
+    except EngineError as error:
         logger.info("refused after the client had hung up: %s", error)
-    elif error is not None:
-        logger.error("failed after the client had hung up", exc_info=error)
+    except Exception:
+        logger.exception("failed after the client had hung up")

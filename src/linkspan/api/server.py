@@ -13,7 +13,7 @@ from linkspan.api import container_streams, containers, execs, images, missing, 
 from linkspan.api.answers import answer, refusal
 from linkspan.api.call import Call
 from linkspan.api.gate import Gate
-from linkspan.api.hijack import NoAnswer, open_gate
+from linkspan.api.hijack import NoAnswer, is_taken_over, open_gate
 from linkspan.api.listen import Listener, bind, close_all
 from linkspan.api.operations import Operations
 from linkspan.api.router import Route, Router
@@ -114,6 +114,8 @@ class Server:
             response = answer({"message": error.text or error.reason}, error.status)
         except Exception as error:
             logger.exception("%s %s failed", request.method, request.path)
+            if is_taken_over(request):
+                return NoAnswer()
             response = answer({"message": str(error) or type(error).__name__}, 500)
         if not isinstance(response, NoAnswer):
             open_gate(request)

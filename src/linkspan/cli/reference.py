@@ -7,6 +7,8 @@ from linkspan.cli.failures import CommandError
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = re.compile(rf"{_PART}(?:/{_PART})*")
+_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
 
@@ -46,14 +48,16 @@ def parse(text: str) -> Reference:
     name, at, digest = text.partition("@")
     head, slash, tail = name.rpartition("/")
     last, colon, tag = tail.partition(":")
-    first, _, rest = (head + slash + last).partition("/")
-    if rest and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+    whole = head + slash + last
+    first, inner, rest = whole.partition("/")
+    if inner and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
         registry, path = first, rest
     else:
-        registry, path = "docker.io", f"{first}/{rest}" if rest else f"library/{first}"
+        registry, path = "docker.io", whole if inner else f"library/{whole}"
     if _PATH.fullmatch(path.lower()) and path != path.lower():
         raise CommandError(f"invalid reference format: repository name ({path}) must be lowercase")
     wrong_tag = bool(colon) and not _TAG.fullmatch(tag)
-    if not _PATH.fullmatch(path) or wrong_tag or (at and not _DIGEST.fullmatch(digest)):
+    wrong_name = not _REGISTRY.fullmatch(registry) or not _PATH.fullmatch(path)
+    if wrong_name or wrong_tag or (at and not _DIGEST.fullmatch(digest)):
         raise CommandError("invalid reference format")
     return Reference("docker.io" if registry == "index.docker.io" else registry, path, tag, digest)

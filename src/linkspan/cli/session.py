@@ -25,12 +25,12 @@ class Target:
         self._path = path
         self.tty = tty
 
-    def resize(self) -> None:
-        """Tell it the size of the terminal, if there is one on both ends."""
+    def resize(self, more: int = 0) -> None:
+        """Tell it the size of the terminal, if there is one on both ends; or `more` lines and columns than it has."""
         size = terminal.size() if self.tty else None
         if size is not None:
             with contextlib.suppress(CommandError):  # it may have ended; whoever waits for it will see
-                self._client.post(f"{self._path}/resize", h=size[0], w=size[1])
+                self._client.post(f"{self._path}/resize", h=size[0] + more, w=size[1] + more)
 
     def handle(self, numbers: Iterable[signal.Signals]) -> None:
         """Pass signals on; a changed window is a new size."""

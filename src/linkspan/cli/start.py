@@ -76,6 +76,8 @@ def _converse(client: Client, found: JsonObject, given: Given, waiting: Answer, 
         with RawMode(wanted=tty and stdin):
             if start:
                 client.post(f"{path}/start")
+            else:
+                target.resize(1)  # a change of size makes what runs there draw its screen again, for the newcomer
             target.resize()
             ended = session.run()
         return exit_code(target, signals, waiting) if ended else 0

@@ -28,12 +28,12 @@ def is_terminal(descriptor: int) -> bool:
 
 
 def size() -> tuple[int, int] | None:
-    """Return rows and columns of the terminal on stdout; None if it is none."""
+    """Return rows and columns of the terminal on stdout; None if it is none, or does not know."""
     try:
         columns, rows = os.get_terminal_size(1)
     except OSError:
         return None
-    return rows, columns
+    return (rows, columns) if rows or columns else None
 
 
 def parse_keys(text: str) -> bytes:

@@ -3,7 +3,6 @@
 DATA_ROOT/containers/ID/   hosts hostname resolv.conf   bind-mounted into the container
                            container.log                written by its monitor
                            rootfs/ upper/ work/         the overlay mount
-                           exit/                        the exit code, left by its monitor
 """
 
 import os
@@ -50,7 +49,7 @@ class ContainerFiles:
         folder = self.of(container.id)
         folder.mkdir(parents=True, mode=0o700)
         try:
-            for name in ("rootfs", "upper", "work", "exit"):
+            for name in ("rootfs", "upper", "work"):
                 (folder / name).mkdir()
             _write(folder / "hostname", f"{self.hostname(container)}\n")
         except OSError as error:

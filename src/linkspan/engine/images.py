@@ -73,7 +73,7 @@ class Images:
         check_keys(filters, PRUNE_FILTERS)
         dangling_only = not any(text in ("false", "0") for text in filters.get("dangling", ()))
         lines, space = await self._images.prune(
-            dangling_only=dangling_only, in_use=self.users, wanted=lambda image: _prunable(image, filters)
+            doomed=lambda image: _prunable(image, filters) and not (dangling_only and image.tags), in_use=self.users
         )
         return Pruned(ids=tuple(text for _, text in lines), space=space)
 

@@ -1,6 +1,6 @@
 """The built-in `busybox:latest`, made from the host's static busybox so that the first run needs no network.
 
-The same binary gives the same image id everywhere: names are sorted, times and owners are zero.
+The same package gives the same image id everywhere: names are sorted, times and owners in the layer are zero.
 """
 
 import io
@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from linkspan.errors import InvalidInput
+from linkspan.images.configuration import timestamp
 
 NAME = "busybox:latest"
 CONFIG = {"Cmd": ["sh"], "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}
-CREATED = "1970-01-01T00:00:00Z"
 CREATED_BY = "busybox-static of this host"
 
 _DIRECTORIES = {
@@ -95,3 +95,8 @@ def _add_file(archive: tarfile.TarFile, name: str, data: bytes, mode: int) -> No
     member = _member(name, tarfile.REGTYPE, mode)
     member.size = len(data)
     archive.addfile(member, io.BytesIO(data))
+
+
+def created(busybox: Path) -> str:
+    """The date of the image: of the program's file, which the package brings, so that the same package gives the same image."""
+    return timestamp(int(busybox.stat().st_mtime) * 10**9)

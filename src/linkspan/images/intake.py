@@ -36,7 +36,10 @@ class Intake:
             if not root.exists():
                 self._layout.index.find(image_id)
                 async with self.folder() as work:
-                    await self._unpack(self._layout.path, image_id, work)
+                    try:
+                        await self._unpack(self._layout.path, image_id, work)
+                    except EngineError as error:
+                        raise EngineError(f"{error}; if the image is damaged, remove it and pull or load it again") from error
                     await blocking(self._layout.adopt_root, image_id, work)
         return root
 

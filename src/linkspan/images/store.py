@@ -165,12 +165,12 @@ class ImageStore:
         image = self.find(ref)
         return await self._carry_out(image, decide(image, ref, in_use(image.id), force=force), in_use)
 
-    async def prune(self, *, dangling_only: bool, in_use: Users) -> tuple[Lines, int]:
-        """Remove the images that no container uses, or of them only those without a name; returns lines as `remove` does, and the bytes."""
+    async def prune(self, *, doomed: Callable[[Image], bool], in_use: Users) -> tuple[Lines, int]:
+        """Remove those of the `doomed` images that no container uses; returns lines as `remove` does, and the bytes."""
         lines: Lines = []
         space = 0
         for image in self.list():
-            if not in_use(image.id) and not (dangling_only and image.tags):
+            if doomed(image) and not in_use(image.id):
                 lines += await self._carry_out(image, Removal(untagged=(*image.tags, *image.digests), deleted=True), in_use)
                 space += image.size
         return lines, space
@@ -220,7 +220,7 @@ class ImageStore:
             configuration = configuration_of(
                 builtin.CONFIG,
                 [layer],
-                created=builtin.CREATED,
+                created=builtin.created(busybox),
                 architecture=Platform.here().architecture,
                 created_by=builtin.CREATED_BY,
             )

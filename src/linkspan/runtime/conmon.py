@@ -34,10 +34,9 @@ _CRUN_WORDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """Where the files of one monitor are: `bundle` for as long as it runs, `kept` for what is read when it is gone."""
+    """The files of one monitor. They are not on the containers' disk: an exit code must be written also when that is full."""
 
     bundle: Path
-    kept: Path
 
     @property
     def config(self) -> Path:
@@ -62,11 +61,11 @@ class Folder:
 
     @property
     def exit_code(self) -> Path:
-        return self.kept / "exit"
+        return self.bundle / "exit"
 
     @property
     def out_of_memory(self) -> Path:
-        return self.kept / "oom"
+        return self.bundle / "oom"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +117,7 @@ class Conmon:
         runtime = [f"--root={self.root}", f"--log={folder.runtime_log}", "--log-format=json"]
         return [
             *(self.program, "--api-version", "1", "--runtime", self.choice.program, "--bundle", folder.bundle),
-            *("--full-attach", "--persist-dir", folder.kept, "--no-sync-log", "--log-level", "error"),
+            *("--full-attach", "--persist-dir", folder.bundle, "--no-sync-log", "--log-level", "error"),
             *("--container-pidfile", folder.process_pid, "--conmon-pidfile", folder.monitor_pid),
             *(f"--runtime-arg={argument}" for argument in runtime),
         ]

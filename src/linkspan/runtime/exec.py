@@ -29,7 +29,7 @@ class Execution:
 def exec_folder(container: Folder, exec_id: str) -> Folder:
     """Return where the files of an exec are: inside the container's, so that they go with it."""
     folder = container.bundle / "exec" / exec_id
-    return Folder(bundle=folder, kept=folder)
+    return Folder(bundle=folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,7 +189,7 @@ class Runtime:
         return frozenset(entry.name for folder in (self._monitors, self._root) if folder.exists() for entry in folder.iterdir())
 
     def _folder(self, container_id: str) -> Folder:
-        return Folder(bundle=self._monitors / container_id, kept=self._containers / container_id / "exit")
+        return Folder(bundle=self._monitors / container_id)
 
     async def _call(self, *args: str) -> str:
         try:
@@ -202,9 +202,6 @@ class Runtime:
     def _prepare(folder: Folder, config: dict[str, object]) -> None:
         try:
             folder.bundle.mkdir(parents=True, mode=0o700)
-            folder.kept.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for left in (folder.exit_code, folder.out_of_memory):
-                left.unlink(missing_ok=True)
             folder.config.write_text(json.dumps(config))
         except OSError as error:  # a full disk
             raise EngineError(f"cannot write {error.filename or folder.config}: {error.strerror}") from error

@@ -4,11 +4,12 @@ Full durability needs `synchronous=FULL` only against a power cut; WAL with NORM
 (sqlite.org/pragma.html#pragma_synchronous) and a power cut can only lose the newest writes, never the file's consistency.
 """
 
+import contextlib
 import fcntl
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
@@ -21,6 +22,10 @@ from linkspan.store.base import Taken
 from linkspan.store.codec import decode, encode
 
 VERSION = 1
+RESERVE = 2 << 20
+"""Bytes kept back for recording ends and removals on a full disk."""
+MARGIN = 256 << 10
+"""A disk with less than this many bytes free counts as full."""
 
 _SCHEMA = """
 CREATE TABLE setting   (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -62,6 +67,35 @@ class _Table(Generic[Item]):
         self.items.pop(item_id, None)
 
 
+class _Room:
+    """Keeps some of the disk back, so that ends and removals can still be recorded when it is full.
+
+    SQLite needs space even to delete. New objects are refused while the reserve is not there.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._reserve = folder / "reserve" if folder else None
+        self.short = False
+        self.check()
+
+    def check(self) -> None:
+        """Look at the disk: give the reserve up when it is full, take it again when there is room."""
+        if self._folder is None or self._reserve is None:
+            return
+        disk = os.statvfs(self._folder)
+        free = disk.f_bavail * disk.f_frsize
+        if free < MARGIN:
+            self._reserve.unlink(missing_ok=True)
+            self.short = True
+        elif not self._reserve.exists() and free > RESERVE + MARGIN:
+            with contextlib.suppress(OSError):
+                self._reserve.write_bytes(bytes(RESERVE))
+                self.short = False
+        else:
+            self.short = not self._reserve.exists()
+
+
 class SqliteStore:
     """`Store` on a file. Only one process can have it open; `:memory:` gives one that lasts as long as the object."""
 
@@ -69,6 +103,7 @@ class SqliteStore:
         self._lock = threading.RLock()
         self._depth = 0
         self._guard = _exclusive(Path(path)) if str(path) != ":memory:" else None
+        self._room = _Room(Path(path).parent if self._guard else None)
         try:
             self._database = _open(path)
             self._networks = _Table(self._database, "network", Network)
@@ -89,13 +124,14 @@ class SqliteStore:
         if self._guard:
             self._guard.close()
 
-    @contextmanager
+    @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         with self._lock:
             if self._depth:  # a part of the outer one
                 yield
                 return
             self._depth += 1
+            self._room.check()
             try:
                 self._database.execute("BEGIN IMMEDIATE")
                 yield
@@ -152,6 +188,8 @@ class SqliteStore:
                         f'Conflict. The container name "/{container.name}" is already in use by container "{other.id}". '
                         "You have to remove (or rename) that container to be able to reuse that name."
                     )
+            if self._room.short and container.id not in self._containers.items:
+                raise EngineError("no space left on device: the disk of the data root is full; remove containers or images")
             self._containers.put(container)
 
     def delete_container(self, container_id: str) -> None:

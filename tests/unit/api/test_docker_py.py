@@ -17,7 +17,6 @@ from tests.unit.api.client import serving
 from tests.unit.api.examples import BORN, CONTAINER, IMAGE, VIEW
 from tests.unit.api.fake_engine import FakeAttachment, FakeEngine
 
-
 # docker-py leaves the sockets that it took over to the garbage collector: that is called within the test.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
