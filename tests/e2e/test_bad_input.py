@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.engines import Engine
 
 pytestmark = pytest.mark.kernel

@@ -4,6 +4,7 @@ import json
 import subprocess
 
 import pytest
+
 from tests.engines import Engine, docker_clients
 from tests.hosts import until
 

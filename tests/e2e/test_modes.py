@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 
 import pytest
+
 from tests.engines import Engine
 from tests.hosts import HOST_ADDRESS, OUTSIDE_ADDRESS, Host, until
 
@@ -40,7 +41,9 @@ def test_an_address_keeps_to_its_container(engine: Engine) -> None:
 
 def test_host_mode_changes_nothing_in_the_host(engine: Engine) -> None:
     def state() -> tuple[str, str]:
-        return engine.host.sh("ip", "-o", "-4", "addr"), engine.host.sh("sysctl", "-a", "--pattern", "ip_unprivileged_port_start|ping_group")
+        return engine.host.sh("ip", "-o", "-4", "addr"), engine.host.sh(
+            "sysctl", "-a", "--pattern", "ip_unprivileged_port_start|ping_group"
+        )
 
     before = state()
     engine.docker("run", "-d", "--name", "box", "--net=host", *SLEEP)

@@ -4,6 +4,7 @@ import ipaddress
 import json
 
 import pytest
+
 from tests.engines import Engine
 from tests.hosts import HOST_ADDRESS, OUTSIDE_ADDRESS, Host
 

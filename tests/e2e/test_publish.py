@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+
 from tests.engines import Engine
 from tests.hosts import HOST_ADDRESS, OUTSIDE_ADDRESS, Host, until
 

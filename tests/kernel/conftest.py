@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from tests.containers import APPLETS, BUSYBOX, Bench, Scenario, processes_naming
-from tests.hosts import Host
 
 from linkspan.runtime import oci
 from linkspan.runtime.monitor import Runtime
+from tests.containers import APPLETS, BUSYBOX, Bench, Scenario, processes_naming
+from tests.hosts import Host
 
 SHORT = 20
 """Seconds that no test here comes near to; one that hangs ends."""

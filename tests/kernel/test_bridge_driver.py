@@ -6,7 +6,6 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 import pytest
-from tests.hosts import Host
 
 from linkspan.drivers.bridge import BridgeDriver
 from linkspan.errors import Conflict, EngineError, InvalidInput
@@ -16,6 +15,7 @@ from linkspan.model.endpoint import Endpoint
 from linkspan.model.network import Network, Subnet
 from linkspan.plan.firewall import ruleset
 from linkspan.undo import Undo
+from tests.hosts import Host
 
 pytestmark = pytest.mark.kernel
 

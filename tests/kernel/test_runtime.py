@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.containers import Bench, Scenario, collect, processes_naming
-from tests.hosts import Host, until
 
 from linkspan.errors import EngineError, InvalidInput, MissingTool
 from linkspan.kernel import process
 from linkspan.model.container import Resources
 from linkspan.runtime import oci
 from linkspan.runtime.monitor import Runtime
+from tests.containers import Bench, Scenario, collect, processes_naming
+from tests.hosts import Host, until
 
 pytestmark = pytest.mark.kernel
 

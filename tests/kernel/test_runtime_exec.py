@@ -1,10 +1,10 @@
 """Commands run in running containers."""
 
 import pytest
-from tests.containers import Bench, Scenario, collect
 
 from linkspan.errors import Conflict, InvalidInput
 from linkspan.runtime.users import resolve_user
+from tests.containers import Bench, Scenario, collect
 
 pytestmark = pytest.mark.kernel
 

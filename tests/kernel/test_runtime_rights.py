@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.containers import Bench, Scenario, collect
 
 from linkspan.errors import CommandFailed
 from linkspan.model.container import Mount, Resources, Security, Ulimit
 from linkspan.runtime.conmon import Running
+from tests.containers import Bench, Scenario, collect
 
 pytestmark = pytest.mark.kernel
 

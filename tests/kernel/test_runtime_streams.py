@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.containers import Bench, Scenario, collect
-from tests.hosts import until
 
 from linkspan.kernel import process
 from linkspan.runtime.attach import READ_AHEAD
 from linkspan.runtime.conmon import Running
+from tests.containers import Bench, Scenario, collect
+from tests.hosts import until
 
 pytestmark = pytest.mark.kernel
 

@@ -43,7 +43,9 @@ def test_flags_that_act(file: Path) -> None:
 
 
 def test_the_file_says_the_same(file: Path) -> None:
-    config = configured(file, {"bip": "10.1.0.1/16", "mtu": 1400, "icc": False, "dns": ["192.0.2.1"], "hosts": ["unix:///a"], "debug": True})
+    config = configured(
+        file, {"bip": "10.1.0.1/16", "mtu": 1400, "icc": False, "dns": ["192.0.2.1"], "hosts": ["unix:///a"], "debug": True}
+    )
     assert (config.bip, config.mtu, config.icc, config.dns) == (IPv4Interface("10.1.0.1/16"), 1400, False, ("192.0.2.1",))
     assert (config.sockets, config.log_level) == (("unix:///a",), "debug")
 
@@ -52,7 +54,11 @@ def test_the_file_says_the_same(file: Path) -> None:
     ("flags", "content", "names"),
     [
         (["--containerd", "/x"], {}, ["--containerd"]),
-        (["--userland-proxy=false", "--storage-driver", "overlay2", "--iptables"], {}, ["--userland-proxy", "--storage-driver", "--iptables"]),
+        (
+            ["--userland-proxy=false", "--storage-driver", "overlay2", "--iptables"],
+            {},
+            ["--userland-proxy", "--storage-driver", "--iptables"],
+        ),
         ([], {"storage-driver": "overlay2", "log-opts": {"max-size": "1m"}}, ['"storage-driver"', '"log-opts"']),
     ],
 )

@@ -123,11 +123,14 @@ class Answer:
     def messages(self) -> Iterator[JsonObject]:
         """Yield the JSON objects of a stream as they arrive, one per line."""
         rest = b""
-        for piece in self.pieces():
-            *lines, rest = (rest + piece).split(b"\n")
-            yield from (json.loads(line) for line in lines if line.strip())
-        if rest.strip():
-            yield json.loads(rest)
+        try:
+            for piece in self.pieces():
+                *lines, rest = (rest + piece).split(b"\n")
+                yield from (json.loads(line) for line in lines if line.strip())
+            if rest.strip():
+                yield json.loads(rest)
+        except ValueError as error:
+            raise CommandError(f"the engine's answer is not JSON: {error}") from error
 
     def __enter__(self) -> Self:
         return self

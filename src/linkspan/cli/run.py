@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from linkspan.cli import reference, terminal
@@ -89,27 +89,48 @@ def _body(given: Given, image: str, arguments: list[str]) -> JsonObject:
 
 def _create_container(client: Client, given: Given, body: JsonObject) -> str:
     """Create the container, with a pull if its image is missing; return its id."""
-    cidfile = Path(given.text("cidfile")) if given.text("cidfile") else None
-    if cidfile is not None and cidfile.exists():
-        raise CommandError(f"container ID file found, make sure the other container isn't running or delete {cidfile}")
+    with _cidfile(given.text("cidfile")) as note:
+        answer = _create_with_image(client, given, body)
+        note(str(answer["Id"]))
+    for warning in answer.get("Warnings") or ():
+        complain(f"WARNING: {warning}")
+    return str(answer["Id"])
+
+
+@contextlib.contextmanager
+def _cidfile(name: str) -> Iterator[Callable[[str], object]]:
+    """Make the file before the container, so that no container is made whose id cannot be noted; without an id it goes again."""
+    if not name:
+        yield str
+        return
+    path = Path(name)
+    if path.exists():
+        raise CommandError(f"container ID file found, make sure the other container isn't running or delete {path}")
+    try:
+        path.touch(exist_ok=False)
+    except OSError as error:
+        raise CommandError(f"failed to create the container ID file: open {path}: {(error.strerror or str(error)).lower()}") from error
+    try:
+        yield path.write_text
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _create_with_image(client: Client, given: Given, body: JsonObject) -> JsonObject:
     pull, image = given.text("pull"), body["Image"]
     if pull == "always":
         _pull(client, given, image)
     try:
-        answer = _post(client, given, body)
+        return _post(client, given, body)
     except ApiError as error:
         if error.code != 404 or pull != "missing" or "no such image" not in error.message.lower():
             raise
-        if not given.switch("quiet"):
-            parsed = reference.parse(image)
-            complain(f"Unable to find image '{parsed.familiar}{parsed.suffix}' locally")
-        _pull(client, given, image)
-        answer = _post(client, given, body)
-    for warning in answer.get("Warnings") or ():
-        complain(f"WARNING: {warning}")
-    if cidfile is not None:
-        cidfile.write_text(answer["Id"])
-    return str(answer["Id"])
+    if not given.switch("quiet"):
+        parsed = reference.parse(image)
+        complain(f"Unable to find image '{parsed.familiar}{parsed.suffix}' locally")
+    _pull(client, given, image)
+    return _post(client, given, body)
 
 
 def _post(client: Client, given: Given, body: JsonObject) -> JsonObject:

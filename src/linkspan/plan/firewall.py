@@ -91,7 +91,7 @@ table inet linkspan {
 	chain leaving {
 		type nat hook postrouting priority srcnat
 		ip saddr 127.0.0.0/8 oifname @bridges masquerade
-		ip saddr @subnets oifname @bridges ct status dnat masquerade comment "else the answer would come from another address than was called"
+		ip saddr @subnets oifname @bridges ct status dnat masquerade comment "else answers come from another address than was called"
 		oifname @bridges accept
 		iifname @masqueraded masquerade
 	}

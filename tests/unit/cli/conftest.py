@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from linkspan.cli.main import main
-from tests.unit.cli.fake_engine import FakeEngine
+from tests.unit.cli.fake_engine import CONTAINER, ID, FakeEngine, Reply, frame, says
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +57,15 @@ def call(engine: FakeEngine, capfd: pytest.CaptureFixture[str]) -> Call:
         return Said(status, out, err)
 
     return run
+
+
+@pytest.fixture
+def container(engine: FakeEngine) -> FakeEngine:
+    """An engine with one container that says `hello`, complains, and exits with 3."""
+    engine.on_json("POST /containers/create", {"Id": ID, "Warnings": []}, 201)
+    engine.on(f"POST {CONTAINER}/attach", Reply(talk=says(frame(1, b"hello\n"), frame(2, b"oh\n"))))
+    engine.on(f"POST {CONTAINER}/wait", Reply(pieces=[b'{"StatusCode":3}']))
+    engine.on_json(f"POST {CONTAINER}/start", None, 204)
+    engine.on_json(f"POST {CONTAINER}/kill", None, 204)
+    engine.on_json(f"POST {CONTAINER}/resize", None, 200)
+    return engine

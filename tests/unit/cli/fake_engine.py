@@ -5,7 +5,7 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -16,6 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 
 Conversation = Callable[[socket.socket], None]
 JsonValue = Any
+
+ID = "c" * 64
+CONTAINER = f"/containers/{ID}"
+"""The one container that these tests know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +177,22 @@ class _Handler(BaseHTTPRequestHandler):
 def frame(stream: int, data: bytes) -> bytes:
     """One frame of Docker's multiplexed stream."""
     return bytes([stream, 0, 0, 0]) + len(data).to_bytes(4, "big") + data
+
+
+def read_all(sock: socket.socket) -> bytes:
+    return b"".join(iter(lambda: sock.recv(1 << 16), b""))
+
+
+def says(*frames: bytes) -> Conversation:
+    """A container that says this and ends."""
+
+    def talk(sock: socket.socket) -> None:
+        sock.sendall(b"".join(frames))
+
+    return talk
+
+
+def when_asked(action: Callable[[], object]) -> Iterator[bytes]:
+    """The pieces of an empty answer; `action` happens before it ends."""
+    action()
+    yield from ()

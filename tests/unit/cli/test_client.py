@@ -56,6 +56,12 @@ def test_chunks_arrive_one_by_one(engine: FakeEngine) -> None:
         assert list(answer.messages()) == [{"a": 1}, {"b": 2}, {"c": 3}]
 
 
+def test_stream_that_is_no_json(engine: FakeEngine) -> None:
+    engine.on("GET /events", Reply(pieces=[b'{"a": 1}\n', b"oops\n"]))
+    with Client(engine.host).stream("GET", "/events") as answer, pytest.raises(CommandError, match="not JSON"):
+        list(answer.messages())
+
+
 def test_long_body_is_sent_in_chunks(engine: FakeEngine) -> None:
     engine.on_json("POST /images/load", {"stream": "done"})
     pieces = [b"a" * 100_000, b"", b"b" * 100_000]

@@ -115,6 +115,15 @@ def test_id_is_written_to_the_cidfile_once(call: Call, engine: FakeEngine, tmp_p
     assert len(engine.requests(CREATE)) == 1
 
 
+def test_no_container_without_its_cidfile_and_no_cidfile_without_its_container(call: Call, engine: FakeEngine, tmp_path: Path) -> None:
+    said = call("create", "--cidfile", f"{tmp_path}/none/id", "busybox")
+    assert said.err == f"failed to create the container ID file: open {tmp_path}/none/id: no such file or directory\n"
+    assert engine.requests(CREATE) == []
+    engine.refuse(CREATE, 409, "no")
+    assert call("create", "--cidfile", f"{tmp_path}/id", "busybox").status == 1
+    assert not (tmp_path / "id").exists()
+
+
 def test_warnings_go_to_stderr(call: Call, engine: FakeEngine) -> None:
     engine.on_json(CREATE, {"Id": "c" * 64, "Warnings": ["Published ports are discarded when using host network mode"]}, 201)
     said = call("run", "-d", "--net", "host", "-p", "80:80", "busybox")

@@ -21,11 +21,24 @@ EVENT: dict[str, Any] = {
     "timeNano": 1790000000123456789,
 }
 INFO: dict[str, Any] = {
-    **{"Containers": 3, "ContainersRunning": 1, "ContainersPaused": 0, "ContainersStopped": 2, "Images": 1},
-    **{"ServerVersion": "0.1.0", "Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"]], "NCPU": 2},
-    **{"Plugins": {"Volume": None, "Network": ["bridge", "host"]}, "Runtimes": {"runc": {}}, "DefaultRuntime": "runc"},
-    **{"SecurityOptions": ["name=seccomp,profile=builtin"], "MemTotal": 8123456789, "Name": "box", "Labels": ["a=b"]},
-    **{"LiveRestoreEnabled": True, "Warnings": ["WARNING: no swap limit support"]},
+    "Containers": 3,
+    "ContainersRunning": 1,
+    "ContainersPaused": 0,
+    "ContainersStopped": 2,
+    "Images": 1,
+    "ServerVersion": "0.1.0",
+    "Driver": "overlay2",
+    "DriverStatus": [["Backing Filesystem", "extfs"]],
+    "NCPU": 2,
+    "Plugins": {"Volume": None, "Network": ["bridge", "host"]},
+    "Runtimes": {"runc": {}},
+    "DefaultRuntime": "runc",
+    "SecurityOptions": ["name=seccomp,profile=builtin"],
+    "MemTotal": 8123456789,
+    "Name": "box",
+    "Labels": ["a=b"],
+    "LiveRestoreEnabled": True,
+    "Warnings": ["WARNING: no swap limit support"],
 }
 
 

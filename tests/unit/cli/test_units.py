@@ -25,8 +25,15 @@ def test_read_size(text: str, size: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("", "invalid size: ''"), ("x", "invalid size: 'x'"), ("-1", "invalid size: '-1'"), ("1.2.3", "invalid size: '1.2.3'")]
-    + [("3x", "invalid suffix: 'x'"), ("3kx", "invalid suffix: 'kx'"), ("3mibb", "invalid suffix: 'mibb'")],
+    [
+        ("", "invalid size: ''"),
+        ("x", "invalid size: 'x'"),
+        ("-1", "invalid size: '-1'"),
+        ("1.2.3", "invalid size: '1.2.3'"),
+        ("3x", "invalid suffix: 'x'"),
+        ("3kx", "invalid suffix: 'kx'"),
+        ("3mibb", "invalid suffix: 'mibb'"),
+    ],
 )
 def test_no_size(text: str, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole text is compared
