@@ -64,7 +64,7 @@ class Engine:
     def __init__(self, host: Host, folder: Path, *flags: str) -> None:
         self.host = host
         self.folder = folder
-        self.flags = flags
+        self.flags: tuple[str, ...] = flags
         self.socket = folder / "run" / "linkspan.sock"
         self._client = next(iter(reversed(docker_clients().values())), "docker")
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,9 +83,10 @@ class Engine:
     def start(self, *flags: str) -> None:
         """Start the daemon and wait until it answers."""
         roots = ("--data-root", self.folder / "data", "--exec-root", self.folder / "run", "--config-file", self._config())
-        command = (*LINKSPAN, "daemon", *roots, *self.flags, *flags)
         with (self.folder / "engine.log").open("ab") as log:
-            self._process = self.host.spawn(*command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = self.host.spawn(
+                *LINKSPAN, "daemon", *roots, *self.flags, *flags, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
         process = self._process
         until(lambda: process.poll() is not None or self._answers(), within=30, what="the engine answers")
         assert process.poll() is None, f"the engine did not start:\n{self.log}"

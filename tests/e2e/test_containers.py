@@ -212,7 +212,8 @@ def test_options_of_run(engine: Engine) -> None:
     out = engine.docker(
         "run", "--rm", "-e", "A=b", "--env-file", engine.folder / "env", "-w", "/usr", "-u", "65534", "-h", "box",
         "--sysctl", "net.ipv4.ip_default_ttl=33", "--ulimit", "nofile=512:512", "--tmpfs", "/scratch:size=1m", "--read-only",
-        "--init", "--cap-drop", "ALL", "--pids-limit", "50", "--memory", "64m", "--cpus", "0.5", "--entrypoint", "sh", "busybox", "-c", script,
+        "--init", "--cap-drop", "ALL", "--pids-limit", "50", "--memory", "64m", "--cpus", "0.5",
+        "--entrypoint", "sh", "busybox", "-c", script,
     ).splitlines()  # fmt: skip
     assert out[:6] == ["b yes", "/usr", "65534", "box", "33", "512"]
     assert "1024" in out[-1]
