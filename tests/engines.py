@@ -66,7 +66,8 @@ class Engine:
         self.folder = folder
         self.flags: tuple[str, ...] = flags
         self.socket = folder / "run" / "linkspan.sock"
-        self._client = next(iter(reversed(docker_clients().values())), "docker")
+        self.client: tuple[str, ...] = (next(iter(reversed(docker_clients().values())), "docker"),)
+        """The command that `docker`, `refused` and the like run."""
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self._before = leftovers(folder)
@@ -121,7 +122,7 @@ class Engine:
 
     def try_docker(self, *args: str | Path, **options: Any) -> Done:
         """Run the docker command, whatever comes of it."""
-        return self.run(self._client, *args, **options)
+        return self.run(*self.client, *args, **options)
 
     def docker(self, *args: str | Path, **options: Any) -> str:
         """Return what the docker command printed, without the last newline."""

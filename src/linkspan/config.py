@@ -7,7 +7,6 @@ error, as it is for dockerd; options that may be given several times are plural 
 import argparse
 import ipaddress
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -282,8 +281,3 @@ def _warnings(given: Mapping[str, Any], file: Mapping[str, Any]) -> tuple[str, .
     flags = [f"--{name}" for name in _IGNORED_SWITCHES + _IGNORED_VALUES if name.replace("-", "_") in given]
     keys = [f'"{key}" of the configuration file' for key in _IGNORED_KEYS if key in file]
     return tuple(f"{name} has no effect: linkspan has no such part" for name in flags + keys)
-
-
-def environment(name: str) -> str:
-    """Return an environment variable, empty if it is not set."""
-    return os.environ.get(name, "")

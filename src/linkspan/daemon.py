@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from linkspan.api.server import Server
-from linkspan.config import Config, environment, load
+from linkspan.config import Config, load
 from linkspan.engine.engine import open_engine
 from linkspan.engine.purge import purge
+from linkspan.environment import environment
 from linkspan.errors import EngineError
 
 PURGE = "--purge"

@@ -36,7 +36,7 @@ def test_input_reaches_the_process_to_its_end(engine: Engine) -> None:
 
 
 def test_a_terminal_is_one(engine: Engine) -> None:
-    command = ["script", "-qec", f"{engine._client} run -it --rm busybox sh -c 'tty; stty size; echo done'", "/dev/null"]
+    command = ["script", "-qec", f"{engine.client[0]} run -it --rm busybox sh -c 'tty; stty size; echo done'", "/dev/null"]
     done = engine.run(*command)
     assert "/dev/pts/0" in done.out
     assert "done" in done.out
@@ -129,7 +129,7 @@ def test_logs_are_followed_to_the_end(engine: Engine) -> None:
 
 def attached(engine: Engine, *command: str) -> "subprocess.Popen[bytes]":
     """A docker client that stays, its input and output in our hands."""
-    client = (engine._client, "-H", f"unix://{engine.socket}")
+    client = (*engine.client, "-H", f"unix://{engine.socket}")
     return subprocess.Popen(engine.host.command(*client, *command), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
@@ -145,7 +145,7 @@ def test_attach_sees_output_and_sends_input(engine: Engine) -> None:
 
 def test_detach_keys_leave_the_container_running(engine: Engine) -> None:
     engine.docker("run", "-d", "-it", "--name", "box", "busybox", "sh")
-    command = f"{engine._client} -H unix://{engine.socket} attach box"
+    command = f"{engine.client[0]} -H unix://{engine.socket} attach box"
     terminal = subprocess.Popen(engine.host.command("script", "-qec", command, "/dev/null"), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with terminal as client:
         assert client.stdin is not None

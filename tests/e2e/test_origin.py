@@ -1,14 +1,27 @@
-"""The note that this project was founded on, statement by statement: "Docker's four network modes", driven by the docker command."""
+"""The note that this project was founded on, statement by statement: "Docker's four network modes".
+
+Every statement holds for the docker command and for `linkspan`.
+"""
 
 import ipaddress
 import json
+from collections.abc import Iterator
 
 import pytest
 
-from tests.engines import Engine
+from tests.engines import LINKSPAN, Engine
 from tests.hosts import HOST_ADDRESS, OUTSIDE_ADDRESS, Host
 
 pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(params=["docker", "linkspan"], autouse=True)
+def client(request: pytest.FixtureRequest, engine: Engine) -> Iterator[None]:
+    former = engine.client
+    if request.param == "linkspan":
+        engine.client = LINKSPAN
+    yield
+    engine.client = former
 
 
 def links(text: str) -> list[str]:

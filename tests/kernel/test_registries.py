@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,39 +12,14 @@ import pytest
 from linkspan.errors import EngineError, InvalidInput, NotFound
 from linkspan.images.registry import Progress, RegistryAuth
 from linkspan.images.store import ImageStore
-from tests.hosts import Host, until
+from tests.hosts import Host
 from tests.kernel.imagestores import LAYER, Store, collected, docker_archive, tar_of_files
+from tests.registries import REGISTRY, Registry
 
 pytestmark = pytest.mark.kernel
 
-REGISTRY = "127.0.0.1:5000"
 HTPASSWD = "user:$2b$04$dH651RBJhsNZVamH6AWLueO6XInsYGN6RJ5vyUNDI5wJe9d1nL/K6"
 """Password: secret."""
-
-
-@dataclass
-class Registry:
-    """Debian's docker-registry on the host's 127.0.0.1:5000."""
-
-    host: Host
-    folder: Path
-
-    def start(self, more: str = "") -> None:
-        self.folder.mkdir()
-        settings = self.folder / "config.yml"
-        settings.write_text(
-            f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {self.folder}/data}}}}\n"
-            f"http: {{addr: '{REGISTRY}'}}\n{more}"
-        )
-        with (self.folder / "log").open("wb") as log:
-            self.host.spawn("docker-registry", "serve", settings, stdout=log, stderr=log)
-        until(lambda: self.host.run(self._listens), what="the registry listens")
-
-    @staticmethod
-    def _listens() -> bool:
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", 5000), timeout=1):
-            return True
-        return False
 
 
 @pytest.fixture

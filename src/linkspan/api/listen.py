@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from linkspan.config import environment
+from linkspan.environment import environment
 from linkspan.errors import Conflict, EngineError, InvalidInput, KernelError
 
 logger = logging.getLogger(__name__)

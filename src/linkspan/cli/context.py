@@ -15,7 +15,7 @@ from linkspan.cli.commands import Command
 from linkspan.cli.failures import CommandError
 from linkspan.cli.options import Flag, Given
 from linkspan.cli.output import complain
-from linkspan.config import environment
+from linkspan.environment import environment
 
 _NAME = "linkspan"
 

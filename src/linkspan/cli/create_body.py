@@ -13,7 +13,7 @@ from linkspan.cli.client import JsonObject
 from linkspan.cli.containers import restart_policy
 from linkspan.cli.failures import CommandError
 from linkspan.cli.options import Given
-from linkspan.config import environment
+from linkspan.environment import environment, is_set
 
 
 def create_body(given: Given, image: str, arguments: list[str]) -> JsonObject:
@@ -207,7 +207,7 @@ def _mode(given: Given, flag: str, title: str, values: tuple[str, ...], *, joina
 def environment_entries(given: Given) -> list[str]:
     """Return `NAME=value` entries; a NAME alone takes the command's own value, and removes the image's if there is none."""
     entries = [*_lines_of(given.many("env-file"), "env"), *given.many("env")]
-    return [entry if "=" in entry or not environment(entry) else f"{entry}={environment(entry)}" for entry in entries]
+    return [entry if "=" in entry or not is_set(entry) else f"{entry}={environment(entry)}" for entry in entries]
 
 
 def _lines_of(paths: Iterable[str], kind: str) -> list[str]:

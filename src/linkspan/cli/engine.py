@@ -1,7 +1,7 @@
 """Starting and stopping the engine: `up`, `down`, and the start that any command makes when nothing runs.
 
 The engine is forked and executed here rather than by kernel.process, which the command does not import: it must be detached, and must
-inherit the environment, which only config may read.
+inherit the environment, which only one module may read.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Where the engine is: the one place of the command that asks for the environment."""
 
-from linkspan.config import environment
+from linkspan.environment import environment
 
 DEFAULT_HOST = "unix:///run/linkspan/linkspan.sock"
 

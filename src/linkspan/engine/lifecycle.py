@@ -29,6 +29,11 @@ logger = logging.getLogger(__name__)
 FIRST_DELAY = 0.1
 """Seconds before the first restart by policy; doubled each time, as dockerd does."""
 LONGEST_DELAY = 60.0
+_REMOVAL_ADVICE = {
+    Status.RUNNING: "container is running: stop the container before removing or force remove",
+    Status.PAUSED: "container is paused and must be unpaused first",
+    Status.RESTARTING: "container is restarting: stop the container before removing or force remove",
+}
 STEADY = 10.0
 """Seconds that a container must have run for the delay to begin anew."""
 
@@ -71,9 +76,13 @@ class Lifecycle:
     async def stop(self, ref: str, timeout: int | None = None, signal: str = "") -> None:
         """End a running container: its stop signal, and SIGKILL after `timeout` seconds (-1: never). Raises NotModified."""
         container = self._lookup.container(ref)
-        if self._cancel_restart(container.id):
-            self._record(container, replace(container.state, status=Status.EXITED, manually_stopped=True))
-            return
+        if not container.state.running:
+            async with self.lock(container.id):  # it may be between an end and a restart by its policy
+                container = self._lookup.container(container.id)
+                if container.state.status is Status.RESTARTING:
+                    self._cancel_restart(container.id)
+                    self._record(container, replace(container.state, status=Status.EXITED, manually_stopped=True))
+                    return
         if not container.state.running:
             raise NotModified(f"container {ref} is not running")
         await self._stop_running(container, timeout, signal)
@@ -145,7 +154,7 @@ class Lifecycle:
             running = [container for container in self._store.containers() if container.state.running]
             stops = (self._stop_running(container, self._config.shutdown_timeout, "", manual=False) for container in running)
             await asyncio.gather(*stops, return_exceptions=True)
-            await asyncio.gather(*(self._settled(container.id) for container in running))
+        await asyncio.gather(*map(self._settled, tuple(self._locks)))  # starts and clean-ups that are under way
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -201,13 +210,14 @@ class Lifecycle:
         container = self._store.container(container_id)
         if container is None or not container.state.running:
             return
+        await self._launcher.unpublish(container)  # before the record: whoever reads it may take the ports at once
+        container = self._lookup.container(container_id)  # a stop may have been asked for meanwhile
         state = replace(container.state, status=Status.EXITED, pid=0, monitor_pid=0, exit_code=code, finished=time.time_ns(), error="")
         state = replace(state, oom_killed=self._runtime.out_of_memory(container_id))
         again = self._wants_restart(container, state)
         if again:
             state = replace(state, status=Status.RESTARTING, restart_count=state.restart_count + 1)
         left = replace(container, state=state, sandbox="", publishes=())
-        await self._launcher.unpublish(container)  # before the record: whoever reads it may take the ports at once
         self._store.put_container(left)
         self.events.container(container, "die", exitCode=str(code), execDuration=str((state.finished - state.started) // 10**9))
         self.streams.ended(container_id)
@@ -232,21 +242,15 @@ class Lifecycle:
     async def remove(self, ref: str, *, force: bool = False) -> None:
         """Remove a container; a running one only by `force`, in Docker's words."""
         container = self._lookup.container(ref)
-        self._cancel_restart(container.id)
+        if not force and (advice := _REMOVAL_ADVICE.get(container.state.status)):
+            raise Conflict(f'cannot remove container "{ref}": {advice}')
         if container.state.running:
-            if not force:
-                paused = container.state.status is Status.PAUSED
-                advice = (
-                    "container is paused and must be unpaused first"
-                    if paused
-                    else "container is running: stop the container before removing or force remove"
-                )
-                raise Conflict(f'cannot remove container "{ref}": {advice}')
             await self._stop_running(container, 0, "SIGKILL")
         async with self.lock(container.id):
             left = self._store.container(container.id)
             if left is None:
                 return  # --rm was faster
+            self._cancel_restart(container.id)
             if left.state.running:
                 raise Conflict(f'cannot remove container "{ref}": it was started again in the meantime')
             await self.destroy(left, left.state.exit_code)

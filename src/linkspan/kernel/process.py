@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from linkspan.config import environment
+from linkspan.environment import environment
 from linkspan.errors import CommandFailed, KernelError, MissingTool
 
 PACKAGES = {

@@ -152,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, reply: Reply) -> None:
         content = b"" if reply.value is None else json.dumps(reply.value).encode()
         self._head(reply.status, reply, {"Content-Type": "application/json", "Content-Length": str(len(content))})
-        if content:
+        if content and self.command != "HEAD":
             self.wfile.write(content)
 
     def _chunks(self, reply: Reply, pieces: Iterable[bytes]) -> None:
