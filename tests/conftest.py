@@ -2,12 +2,12 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.engines import Engine
+from tests.engines import ENGINES, Engine
 from tests.hosts import Host, join
 
 
@@ -24,6 +24,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("kernel") is not None and os.geteuid() != 0:
         lacking(item.config, "needs root")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the engines' logs with a failure."""
+    report = yield
+    if report.failed:
+        report.sections += [(f"log of the engine in {engine.folder}", engine.log[-8000:]) for engine in ENGINES]
+    return report
 
 
 def lacking(config: pytest.Config, ability: str) -> None:

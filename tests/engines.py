@@ -45,6 +45,10 @@ def docker_clients() -> dict[str, str]:
     return found
 
 
+ENGINES: list["Engine"] = []
+"""Those of the running test: when it fails, their logs are shown."""
+
+
 class _Connection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
@@ -201,13 +205,13 @@ class Engine:
         assert not left, f"left behind: {left}"
 
     def __enter__(self) -> Self:
+        ENGINES.append(self)
         self.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is not None:
-            sys.stderr.write(self.log[-6000:])
         self.close()
+        ENGINES.remove(self)
 
     def _end(self, how: str) -> int:
         process, self._process = self._process, None

@@ -10,6 +10,7 @@ from linkspan.api.conversation import Input, converse
 from linkspan.api.detach import DetachKeys
 from linkspan.api.framing import frame
 from linkspan.api.hijack import MULTIPLEXED_STREAM, RAW_STREAM, NoAnswer, take_over
+from linkspan.api.joining import joined
 from linkspan.api.router import Route
 from linkspan.api.times import rfc3339_fixed
 from linkspan.api.versions import Version
@@ -73,7 +74,7 @@ async def logs(call: Call) -> web.StreamResponse:
     tty = container.spec.process.tty
     records = call.engine.streams.logs(container.id, query)
     pieces = _log_pieces(records, framed=not tty, timestamps=call.flag("timestamps"), details=call.flag("details"))
-    return await stream(call.request, pieces, stream_type(call.version, tty=tty), at_once=True)
+    return await stream(call.request, joined(pieces), stream_type(call.version, tty=tty), at_once=True)
 
 
 async def wait(call: Call) -> web.StreamResponse:

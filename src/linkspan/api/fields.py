@@ -4,7 +4,7 @@ As in Go, whose words the clients know: keys match in any case, null is the same
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from linkspan.errors import InvalidInput
@@ -51,7 +51,7 @@ class Fields:
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a list of strings."""
-        return tuple(_checked(_text, value, place) for place, value in self._entries(name))
+        return tuple(_checked(_text, value, place) for place, value in _entries(self._name(name), self._read(name, _list, [])))
 
     def command(self, name: str) -> tuple[str, ...] | None:
         """Return a list of strings, also out of one string alone; None if it is not there."""
@@ -71,7 +71,7 @@ class Fields:
 
     def children(self, name: str) -> "list[Fields]":
         """Return a list of objects."""
-        return [Fields(_checked(_object, value, place), place) for place, value in self._entries(name)]
+        return _all_fields(self._name(name), self._read(name, _list, []))
 
     def child_map(self, name: str) -> "dict[str, Fields]":
         """Return an object whose values are objects; null stands for the empty one."""
@@ -83,13 +83,11 @@ class Fields:
 
     def children_map(self, name: str) -> "dict[str, list[Fields]]":
         """Return an object whose values are lists of objects; null stands for the empty list."""
-        lists = self.child(name)
-        return {_checked(_text, key, place): lists.children(key) for key, (place, _) in self._members(name).items()}
-
-    def _entries(self, name: str) -> list[tuple[str, object]]:
-        """Return the values of a list, each with its place."""
-        values: list[object] = self._read(name, _list, [])
-        return [(f"{self._name(name)}[{index}]", value) for index, value in enumerate(values)]
+        values = self._members(name).items()
+        return {
+            _checked(_text, key, place): _all_fields(place, _checked(_list, [] if value is None else value, place))
+            for key, (place, value) in values
+        }
 
     def _members(self, name: str) -> dict[str, tuple[str, object]]:
         """Return the values of an object by key, each with its place."""
@@ -102,6 +100,15 @@ class Fields:
 
     def _name(self, name: str) -> str:
         return f"{self._path}.{name}" if self._path else name
+
+
+def _entries(place: str, values: Iterable[object]) -> list[tuple[str, object]]:
+    """Return the values of a list, each with its place."""
+    return [(f"{place}[{index}]", value) for index, value in enumerate(values)]
+
+
+def _all_fields(place: str, values: Iterable[object]) -> list[Fields]:
+    return [Fields(_checked(_object, value, within), within) for within, value in _entries(place, values)]
 
 
 def parse_object(body: bytes) -> Fields:

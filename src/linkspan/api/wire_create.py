@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 from linkspan.api.fields import Fields
 from linkspan.api.versions import Version
@@ -10,7 +11,7 @@ from linkspan.api.wire_mounts import parse_mounts
 from linkspan.api.wire_network_config import parse_network_config
 from linkspan.engine.requests import CreateRequest
 from linkspan.errors import InvalidInput, Unsupported
-from linkspan.model.container import RestartPolicy, Security
+from linkspan.model.container import NetworkConfig, RestartPolicy, Security
 from linkspan.model.signals import signal_number
 
 EMPTY = "config cannot be empty in order to create a container"
@@ -41,8 +42,25 @@ def parse_create(body: Fields, *, name: str, version: Version, cpus: int) -> Cre
         raise InvalidInput("can't create 'AutoRemove' container with restart policy")
     mounts, binds = parse_mounts(body)
     resources, resource_warnings = parse_resources(host, cpus)
-    return CreateRequest(
+    return replace(
+        _process(body, network),
         name=name or None,
+        links=tuple(_link(text) for text in host.texts("Links")),
+        mounts=mounts,
+        binds=binds,
+        resources=resources,
+        security=_security(host),
+        shm_size=_shm_size(host),
+        init=host.optional_boolean("Init"),
+        auto_remove=host.boolean("AutoRemove"),
+        restart=restart,
+        warnings=(*network_warnings, *resource_warnings, *_warnings(body, host)),
+    )
+
+
+def _process(body: Fields, network: NetworkConfig) -> CreateRequest:
+    """Parse Config: what runs, and under which name."""
+    return CreateRequest(
         image=body.text("Image"),
         network=network,
         cmd=body.command("Cmd"),
@@ -61,16 +79,6 @@ def parse_create(body: Fields, *, name: str, version: Version, cpus: int) -> Cre
         labels=body.mapping("Labels"),
         stop_signal=body.text("StopSignal"),
         stop_timeout=body.optional_integer("StopTimeout"),
-        links=tuple(_link(text) for text in host.texts("Links")),
-        mounts=mounts,
-        binds=binds,
-        resources=resources,
-        security=_security(host),
-        shm_size=_shm_size(host),
-        init=host.optional_boolean("Init"),
-        auto_remove=host.boolean("AutoRemove"),
-        restart=restart,
-        warnings=(*network_warnings, *resource_warnings, *_warnings(body, host)),
     )
 
 

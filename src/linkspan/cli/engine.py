@@ -29,6 +29,8 @@ _PATIENCE = 30.0
 _PAUSE = 0.02
 _STOP_PATIENCE = 60
 _SHOWN_LOG_LINES = 20
+_OWN_FLAGS = ("--containers", "--purge")
+"""Flags of `down`: stop the containers first; and then take off the host what linkspan made there."""
 
 
 class Place(NamedTuple):
@@ -63,7 +65,7 @@ def autostart(host: str) -> bool:
 
 def _flags(client: Client, given: Given) -> list[str]:
     """Return the engine's flags: those that were given, and the socket that `-H` or the environment named."""
-    flags = [flag for flag in given.arguments if flag not in ("--", "--containers")]
+    flags = [flag for flag in given.arguments if flag not in ("--", *_OWN_FLAGS)]
     if client.host == settings.DEFAULT_HOST or any(flag.startswith(("-H", "--host")) for flag in flags):
         return flags
     return ["--host", client.host, *flags]
@@ -154,16 +156,24 @@ def _end_of(log: Path, start: int) -> str:
 
 
 def _down(client: Client, given: Given) -> int:
-    where = place(_flags(client, given))
-    if "--containers" in given.arguments and answers(where.host):
+    flags = _flags(client, given)
+    where = place(flags)
+    if set(_OWN_FLAGS) & set(given.arguments) and answers(where.host):
         _stop_containers(where.host)
-    pid = _pid(where)
-    if not pid:
-        print("linkspan is not running")
-        return 0
-    _terminate(pid)
-    print(f"linkspan is stopped (pid {pid})")
+    if pid := _pid(where):
+        _terminate(pid)
+    print(f"linkspan is stopped (pid {pid})" if pid else "linkspan is not running")
+    if "--purge" in given.arguments:
+        _purge(flags)
     return 0
+
+
+def _purge(flags: Sequence[str]) -> None:
+    """Let the engine's own program take off the host what it made there."""
+    program = [sys.executable, "-m", "linkspan", "daemon", *flags, "--purge"]
+    if os.spawnv(os.P_WAIT, sys.executable, program):  # noqa: S606 - no shell is what is wanted
+        raise CommandError("what linkspan made on this host could not be removed")
+    print("interfaces, rules, namespaces and mounts of linkspan are removed; images and containers are kept")
 
 
 def _stop_containers(host: str) -> None:
@@ -214,6 +224,6 @@ def _daemon(_client: Client, _given: Given) -> int:
 
 COMMANDS = {
     "up": Command("up", "[-- ENGINE FLAGS]", _up, most=None, raw=True, offline=True),
-    "down": Command("down", "[--containers] [-- ENGINE FLAGS]", _down, most=None, raw=True, offline=True),
+    "down": Command("down", "[--containers] [--purge] [-- ENGINE FLAGS]", _down, most=None, raw=True, offline=True),
     "daemon": Command("daemon", "[ENGINE FLAGS]", _daemon, most=None, raw=True, offline=True),
 }

@@ -10,6 +10,8 @@ One Undo spans the job; what fails later first ends the process and then unwinds
 """
 
 import asyncio
+import contextlib
+import logging
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,6 +32,8 @@ from linkspan.runtime.oci import find_init
 from linkspan.runtime.spec import Launch
 from linkspan.store.base import Store
 from linkspan.undo import Undo
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,10 @@ class Launcher:
 
     async def clean_up(self, container: Container) -> None:
         """Clear away the mounts, the runtime's record and, if it was the last one there, the sandbox. Idempotent."""
-        await self._runtime.delete(container.id)
+        try:
+            await self._runtime.delete(container.id)
+        except EngineError as error:
+            logger.warning("%s: %s", container.name, error)
         await self._kernel.run(partial(self._clear, container))
 
     async def unpublish(self, container: Container) -> None:
@@ -139,5 +146,6 @@ class Launcher:
                 raise EngineError(f"Cannot link to a non running container: /{target.name} AS /{container.name}/{alias}")
 
     def _clear(self, container: Container) -> None:
-        mount.unmount(self.files.of(container.id) / "rootfs")
-        self.sandboxes.leave(container)
+        with contextlib.ExitStack() as steps:  # each of them, whatever the others do
+            steps.callback(self.sandboxes.leave, container)
+            steps.callback(mount.unmount, self.files.of(container.id) / "rootfs")

@@ -1,5 +1,7 @@
 """The small parts: filters, detach keys, routes."""
 
+import asyncio
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from linkspan.api.call import Call
 from linkspan.api.detach import DetachKeys
 from linkspan.api.filters import parse_filters
 from linkspan.api.framing import frame
+from linkspan.api.joining import LIMIT, joined
 from linkspan.api.router import Route, Router
 from linkspan.errors import InvalidInput
 
@@ -73,3 +76,69 @@ def test_routes_are_found_by_method_and_unquoted_parts() -> None:
     assert router.find("GET", "/a/x/y/json") is None
     assert router.find("GET", "/axb/json") is None
     assert router.find("POST", "/a/b/json") is None
+
+
+def test_pieces_that_come_together_go_together() -> None:
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        yield b"a"
+        yield b"b"
+        await asyncio.sleep(0)
+        yield b"c"
+
+    async def scenario() -> list[bytes]:
+        return [piece async for piece in joined(pieces())]
+
+    assert asyncio.run(scenario()) == [b"ab", b"c"]
+
+
+def test_no_more_is_collected_than_the_limit() -> None:
+    made = 0
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        nonlocal made
+        for _ in range(100):
+            made += LIMIT
+            yield b"x" * LIMIT
+
+    async def scenario() -> int:
+        stream = joined(pieces())
+        await anext(stream)
+        before = made
+        await stream.aclose()
+        return before
+
+    assert asyncio.run(scenario()) <= 2 * LIMIT
+
+
+def test_a_failure_comes_after_the_pieces_before_it() -> None:
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        yield b"a"
+        raise InvalidInput("no more")
+
+    async def scenario() -> list[bytes]:
+        stream = joined(pieces())
+        got = [await anext(stream)]
+        with pytest.raises(InvalidInput, match="no more"):
+            await anext(stream)
+        return got
+
+    assert asyncio.run(scenario()) == [b"a"]
+
+
+def test_what_is_left_early_is_closed() -> None:
+    left = []
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"a"
+            await asyncio.Event().wait()
+        finally:
+            left.append(True)
+
+    async def scenario() -> None:
+        stream = joined(pieces())
+        await anext(stream)
+        await stream.aclose()
+
+    asyncio.run(scenario())
+    assert left == [True]
