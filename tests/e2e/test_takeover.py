@@ -66,11 +66,10 @@ def test_restart_policies_hold_over_the_engines_end(new_engine: Callable[..., En
 
 
 def test_live_restore_off_stops_containers_with_the_engine(new_engine: Callable[..., Engine]) -> None:
-    engine = new_engine("--live-restore=false")
+    engine = new_engine("--live-restore=false", "--shutdown-timeout", "0")
     engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "100")
     engine.docker("run", "-d", "--name", "again", "--restart", "always", "busybox", "sleep", "100")
     pid = engine.inspect("box")["State"]["Pid"]
-    engine.flags += ("--shutdown-timeout", "0")
     engine.restart()
     engine.restart()
     assert not engine.host.sh("ps", "-o", "pid=", "-p", str(pid), check=False).strip()

@@ -32,15 +32,16 @@ class Reconciler:
         self._sandboxes, self._files, self._lifecycle = parts
 
     async def run(self) -> None:
-        """Take over what runs, finish what ended, sweep what nobody owns, start what its policy wants to run."""
+        """Sweep what nobody owns, take over what runs, finish what ended, start what its policy wants to run."""
+        # Before anything can start: what a start has made and not recorded yet would look like nobody's.
+        await self._sweep_runtimes()
+        await self._kernel.run(self._sweep)
         alive, ended = self._sort()
         for container in alive:
             logger.info("took over %s (%s)", container.name, container.short_id)
             self._lifecycle.watch(container)
-        await self._sweep_runtimes()
         for container in ended:
             await self._finish(container)
-        await self._kernel.run(self._sweep)
         for container in self._to_start({container.id for container in ended}):
             await self._start(container)
 
