@@ -92,7 +92,7 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engin
     runtime = Runtime(choice, config.exec_root, files.folder)
     streams = Streams(store, runtime, files.log)
     launcher = Launcher(store, kernel, runtime, images, (sandboxes, files, streams, events))
-    lifecycle = Lifecycle(config, store, kernel, runtime, launcher)
+    lifecycle = Lifecycle(config, store, runtime, launcher)
     networks = Networks(config, store, kernel, drivers)
     execs = Execs(store, runtime, files, events)
 

@@ -5,6 +5,7 @@ DATA_ROOT/containers/ID/   hosts hostname resolv.conf   bind-mounted into the co
                            rootfs/ upper/ work/         the overlay mount
 """
 
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +17,8 @@ from linkspan.model.container import Container
 from linkspan.model.endpoint import address_text
 from linkspan.plan.files import Resolver, full_name, hosts_text
 from linkspan.store.base import Store
+
+logger = logging.getLogger(__name__)
 
 HOSTS = Path("/etc/hosts")
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -62,7 +65,12 @@ class ContainerFiles:
         gone = folder.with_name(f".removed-{container_id}")
         if folder.exists():
             folder.rename(gone)  # at once: a folder half removed is never taken for a container's
-        shutil.rmtree(gone, ignore_errors=True)
+        try:
+            shutil.rmtree(gone)
+        except FileNotFoundError:
+            return
+        except OSError as error:  # the next start of the engine sweeps it
+            logger.warning("cannot remove %s: %s", gone, error)
 
     def write(self, container: Container, place: Place) -> tuple[tuple[Path, str], ...]:
         """Write the three files as the container's network wants them; returns (path, path in the container).

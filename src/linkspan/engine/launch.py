@@ -86,8 +86,9 @@ class Launcher:
         """Take the container's ports out of the ruleset, so that another one can have them."""
         await self._kernel.run(partial(self.sandboxes.unpublish, container, container.publishes))
 
-    async def remove_files(self, container: Container) -> None:
-        """Remove the container's folder. Idempotent."""
+    async def forget(self, container: Container) -> None:
+        """Give back the addresses of a removed container, and remove its folder. Idempotent."""
+        await self._kernel.run(partial(self._forget, container))
         await asyncio.to_thread(self.files.remove, container.id)
 
     def _prepare(self, container: Container, lower: Path, undo: Undo) -> Prepared:
@@ -144,6 +145,10 @@ class Launcher:
                 raise InvalidInput(f"could not get container for {target_id}: No such container: {target_id}")
             if not target.state.running:
                 raise EngineError(f"Cannot link to a non running container: /{target.name} AS /{container.name}/{alias}")
+
+    def _forget(self, container: Container) -> None:
+        mount.unmount(self.files.of(container.id) / "rootfs")  # if the clean-up failed
+        self.sandboxes.forget(container.id)
 
     def _clear(self, container: Container) -> None:
         with contextlib.ExitStack() as steps:  # each of them, whatever the others do

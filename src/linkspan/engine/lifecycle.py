@@ -18,7 +18,6 @@ from linkspan.engine.requests import WaitResult
 from linkspan.engine.streams import Streams
 from linkspan.engine.waiters import Waiters
 from linkspan.errors import Conflict, EngineError, NotModified
-from linkspan.kernel.thread import KernelThread
 from linkspan.model.container import Container, State, Status
 from linkspan.model.signals import signal_number
 from linkspan.runtime.monitor import Runtime
@@ -41,10 +40,9 @@ STEADY = 10.0
 class Lifecycle:
     """Everything that starts or ends a container."""
 
-    def __init__(self, config: Config, store: Store, kernel: KernelThread, runtime: Runtime, launcher: Launcher) -> None:
+    def __init__(self, config: Config, store: Store, runtime: Runtime, launcher: Launcher) -> None:
         self._config = config
         self._store = store
-        self._kernel = kernel
         self._runtime = runtime
         self._launcher = launcher
         self._lookup = Lookup(store)
@@ -231,8 +229,7 @@ class Lifecycle:
     async def destroy(self, container: Container, code: int) -> None:
         """Remove what an ended container leaves: its record, its address, its files. Called under its lock."""
         self._store.delete_container(container.id)
-        await self._kernel.run(lambda: self._launcher.sandboxes.forget(container.id))
-        await self._launcher.remove_files(container)
+        await self._launcher.forget(container)
         self.events.container(container, "destroy")
         self.streams.abandon(container.id)
         self.waiters.removed(container.id, WaitResult(exit_code=code))
