@@ -39,11 +39,11 @@ def run(*flags: str) -> Callable[[Contestant], object]:
 
 
 def sleeper(*flags: str) -> Callable[[Contestant], object]:
-    return lambda engine: engine.docker("run", "-d", "--name", "c", *flags, "busybox", "sleep", "1000")
+    return lambda engine: engine.docker("run", "-d", "--name", "box", *flags, "busybox", "sleep", "1000")
 
 
 def remove(engine: Contestant) -> None:
-    engine.docker("rm", "-f", "c")
+    engine.docker("rm", "-f", "box")
 
 
 def twenty(engine: Contestant) -> None:
@@ -56,10 +56,10 @@ CASES = (
     Case("`docker run --rm`, none", run("--net=none")),
     Case("`docker run --rm`, host", run("--net=host")),
     Case("`docker run --rm -p 8080:80`", run("-p", "8080:80")),
-    Case("`docker run --rm --net=container:…`", run("--net=container:c"), before=sleeper(), after=remove),
+    Case("`docker run --rm --net=container:…`", run("--net=container:box"), before=sleeper(), after=remove),
     Case("`docker run -d`", sleeper(), after=remove),
     Case("`docker rm -f` of a running container", remove, before=sleeper()),
-    Case("`docker exec`", lambda engine: engine.docker("exec", "c", "true"), before=sleeper(), after=remove),
+    Case("`docker exec`", lambda engine: engine.docker("exec", "box", "true"), before=sleeper(), after=remove),
     Case("`docker ps`", lambda engine: engine.docker("ps")),
     Case("`docker run --rm`, 20 at once", twenty, rounds=max(2, ROUNDS // 3)),
     Case("`docker run -d` with 100 published ports", sleeper("-p", "20000-20099:20000-20099"), after=remove, rounds=max(2, ROUNDS // 3)),

@@ -46,6 +46,13 @@ def namespace(path: Path) -> Iterator[Path]:
         path.unlink()
 
 
+def unmount_below(folder: Path) -> None:
+    """Take away what is mounted below a folder, the innermost first."""
+    points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for point in reversed([point for point in points if point.startswith(f"{folder}/")]):
+        subprocess.run(["umount", "--lazy", point], check=True)
+
+
 @contextlib.contextmanager
 def running(name: str, folder: Path, command: list[str], socket: Path) -> Iterator[Contestant]:
     """Start an engine, wait until it answers, and end it with all its containers."""
@@ -59,14 +66,15 @@ def running(name: str, folder: Path, command: list[str], socket: Path) -> Iterat
                     raise RuntimeError(f"{name} did not start:\n{(folder / f'{name}.log').read_text()[-3000:]}")
                 time.sleep(0.05)
             yield contestant
-            if ids := contestant.docker("ps", "-aq").split():
-                contestant.docker("rm", "-f", *ids)
         finally:
+            if contestant.answers() and (ids := contestant.docker("ps", "-aq").split()):
+                contestant.docker("rm", "-f", *ids)
             process.terminate()
             try:
                 process.wait(30)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
+            unmount_below(folder / name)  # dockerd leaves its namespace file mounted
 
 
 @contextlib.contextmanager
