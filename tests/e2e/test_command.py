@@ -107,13 +107,16 @@ def test_the_demo_shows_all_four_modes_and_cleans_up(default_place: Machine) -> 
 
 
 def test_purge_takes_everything_off_the_host(default_place: Machine) -> None:
+    default_place.host.sh("sysctl", "-qw", "net.ipv4.ip_forward=0")
     default_place.linkspan("run", "-d", "--name", "web", "-p", "8080:80", "busybox", "sleep", "100")
     assert "docker0" in default_place.host.sh("ip", "link")
+    assert default_place.host.sh("sysctl", "-n", "net.ipv4.ip_forward") == "1\n"
     done = default_place.linkspan("down", "--purge")
     assert done.status == 0, done.err
     assert default_place.host.sh("ip", "-br", "link").startswith("lo ")
     assert "docker0" not in default_place.host.sh("ip", "link")
     assert default_place.host.sh("nft", "list", "tables") == ""
+    assert default_place.host.sh("sysctl", "-n", "net.ipv4.ip_forward") == "0\n"
     assert default_place.linkspan("ps", "-a", "--format", "{{.Names}}").out == "web\n"
 
 

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 DEFAULT_BRIDGE = "docker0"
 OTHER_BRIDGE = "linkspan0"
 """Used when an interface named docker0 exists that is not ours."""
+FORWARDING = "net/ipv4/ip_forward"
+"""The setting that bridge networks need; the store remembers what it was."""
 POOLS = (ipaddress.IPv4Network("172.16.0.0/12"), ipaddress.IPv4Network("192.168.0.0/16"))
 
 
@@ -62,8 +64,13 @@ class Networks:
             driver.validate(wanted)
             driver.create(wanted, undo)
             if self._config.ip_forward:
-                sysctl.put("net/ipv4/ip_forward", "1")  # the rules are there: nothing that they would drop passes
+                self._switch_forwarding_on()  # the rules are there: nothing that they would drop passes
             self._store.put_network(wanted)
+
+    def _switch_forwarding_on(self) -> None:
+        if sysctl.get(FORWARDING) != "1":
+            self._store.put_setting(FORWARDING, "0")  # for `purge`
+            sysctl.put(FORWARDING, "1")
 
     async def list(self, filters: Mapping[str, Sequence[str]]) -> list[NetworkView]:
         """Return the networks that pass Docker's filters."""

@@ -3,15 +3,18 @@
 import shutil
 
 from linkspan.config import Config
+from linkspan.engine.networks import FORWARDING
 from linkspan.errors import Conflict
-from linkspan.kernel import link, mount, netns, process
+from linkspan.kernel import link, mount, netns, process, sysctl
 from linkspan.kernel.nft import Firewall
 from linkspan.plan.firewall import table_removal
 from linkspan.store.sqlite import SqliteStore
 
 
 def purge(config: Config) -> None:
-    """Remove the rules, interfaces, namespaces, mounts and the exec root; images and containers stay.
+    """Remove the rules, interfaces, namespaces, mounts and the exec root, and switch forwarding off if we switched it on.
+
+    Images and containers stay.
 
     Raises Conflict if an engine or a container runs. Idempotent.
     """
@@ -27,6 +30,8 @@ def purge(config: Config) -> None:
             mount.unmount(mounted)
         for namespace in (config.exec_root / "netns").glob("*"):
             netns.delete(namespace)
+        if (former := store.setting(FORWARDING)) is not None:
+            sysctl.put(FORWARDING, former)
         shutil.rmtree(config.exec_root, ignore_errors=True)
     finally:
         store.close()
