@@ -1,5 +1,6 @@
 """`linkspan`, the command: the engine's start and stop, and what else has no counterpart in docker."""
 
+import contextlib
 import json
 import os
 import pty
@@ -25,12 +26,13 @@ class Machine:
         self.host = host
         self.home = folder / "home"
         self.home.mkdir()
-        self._mounts = [(folder / name, Path(place)) for name, place in (("lib", "/var/lib/linkspan"), ("run", "/run/linkspan"))]
-        for own, place in self._mounts:
-            own.mkdir()
-            place.mkdir(parents=True, exist_ok=True)
+        self.places = (Path("/var/lib/linkspan"), Path("/run/linkspan"))
         self._script = folder / "enter"
-        binds = "\n".join(f"mount --bind {own} {place}" for own, place in self._mounts)
+        binds = ""
+        for number, place in enumerate(self.places):
+            (folder / str(number)).mkdir()
+            place.mkdir(parents=True, exist_ok=True)
+            binds += f"mount --bind {folder / str(number)} {place}\n"
         self._script.write_text(f'#!/bin/sh\nset -e\n{binds}\nexec "$@"\n')
         self._script.chmod(0o755)
         # One mount namespace for all commands of the test: what an engine mounts there must be there for the next one.
@@ -53,6 +55,9 @@ def default_place(host: Host, tmp_path: Path) -> Iterator[Machine]:
     yield machine
     machine.linkspan("down", "--purge")
     assert [line for line in leftovers(tmp_path) if line != str(host.path)] == []
+    for place in machine.places:
+        with contextlib.suppress(OSError):  # the machine has an engine of its own
+            place.rmdir()
 
 
 def test_up_and_down(default_place: Machine) -> None:
@@ -108,7 +113,7 @@ def test_the_demo_shows_all_four_modes_and_cleans_up(default_place: Machine) -> 
 
 def test_purge_takes_everything_off_the_host(default_place: Machine) -> None:
     default_place.host.sh("sysctl", "-qw", "net.ipv4.ip_forward=0")
-    default_place.linkspan("run", "-d", "--name", "web", "-p", "8080:80", "busybox", "sleep", "100")
+    default_place.linkspan("run", "-d", "--name", "web", "-p", "8080:80", "--stop-signal", "KILL", "busybox", "sleep", "100")
     assert "docker0" in default_place.host.sh("ip", "link")
     assert default_place.host.sh("sysctl", "-n", "net.ipv4.ip_forward") == "1\n"
     done = default_place.linkspan("down", "--purge")
