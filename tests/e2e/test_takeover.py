@@ -76,6 +76,16 @@ def test_live_restore_off_stops_containers_with_the_engine(new_engine: Callable[
     assert engine.docker("ps", "--format", "{{.Names}}") == "again"
 
 
+def test_networks_keep_their_ids(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine()
+    listed = engine.docker("network", "ls", "--no-trunc")
+    engine.restart()
+    assert engine.docker("network", "ls", "--no-trunc") == listed
+    engine.kill()
+    engine.start()
+    assert engine.docker("network", "ls", "--no-trunc") == listed
+
+
 def test_an_engine_that_starts_on_a_used_root_is_refused(new_engine: Callable[..., Engine]) -> None:
     engine = new_engine()
     roots = ("--data-root", engine.folder / "data", "--exec-root", engine.folder / "run")

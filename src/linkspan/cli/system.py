@@ -49,7 +49,10 @@ def _info_lines(info: Mapping[str, Any]) -> Lines:
         if values:
             yield f"  {name}: {' '.join(values)}"
     yield f" Runtimes: {' '.join(sorted(info.get('Runtimes') or ()))}"
-    yield from _named(info, (("Default Runtime", "DefaultRuntime"),))
+    ours = info.get("Linkspan") or {}
+    reason = str(ours.get("RuntimeReason") or "").removeprefix(f"{info.get('DefaultRuntime')}: ")
+    yield f" Default Runtime: {info.get('DefaultRuntime')}" + (f" ({reason})" if reason else "")
+    yield from _named(ours, (("Bridge", "Bridge"), ("Exec Root", "ExecRoot")))
     if security := info.get("SecurityOptions"):
         yield " Security Options:"
         yield from _security(security)

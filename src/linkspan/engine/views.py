@@ -62,7 +62,7 @@ class SystemInfo:
     runtime_reason: str
     """Why that one."""
     bridge: str
-    """Name of the default network's bridge."""
+    """Name and address of the default network's bridge, e.g. `docker0 172.17.0.1/16`; empty if there is none."""
     warnings: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
