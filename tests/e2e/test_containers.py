@@ -200,7 +200,7 @@ def test_ps_filters_and_format(engine: Engine) -> None:
     assert engine.docker(*names, "--filter", "name=^db") == "db"
     assert engine.docker(*names, "--filter", "network=bridge", "--filter", "publish=8080") == "web"
     assert "invalid filter" in engine.refused("ps", "--filter", "nope=1")
-    row = json.loads(engine.docker("ps", "--format", "json"))
+    row = json.loads(engine.docker("ps", "--format", "{{json .}}"))
     assert (row["Names"], row["Image"], row["State"]) == ("web", "busybox", "running")
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -131,7 +132,8 @@ def test_the_platform_is_chosen_from_a_list(registry: Registry, pushing: Store, 
     kind = "application/vnd.docker.distribution.manifest.list.v2+json"
     body = json.dumps({"schemaVersion": 2, "mediaType": kind, "manifests": entries})
     url = f"http://{REGISTRY}/v2/many/manifests/latest"
-    host.sh("curl", "--fail", "-sS", "-X", "PUT", "-H", f"Content-Type: {kind}", "--data-binary", "@-", url, stdin=body)
+    request = urllib.request.Request(url, body.encode(), {"Content-Type": kind}, method="PUT")
+    host.run(lambda: urllib.request.urlopen(request).close())
     name = f"{REGISTRY}/many"
 
     steps = pulling.do(lambda store: collected(store.pull(name, platform="linux/arm64")))
