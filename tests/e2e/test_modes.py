@@ -202,15 +202,36 @@ def test_none_mode_publishes_nothing_and_says_nothing(engine: Engine) -> None:
     assert engine.docker("port", "box") == ""
 
 
-def test_icc_off_keeps_containers_apart_but_not_from_published_ports(new_engine: Callable[..., Engine]) -> None:
+@pytest.fixture(params=["0", "1"], ids=["br_netfilter off", "br_netfilter on"])
+def bridge_filter(request: pytest.FixtureRequest, host: Host) -> None:
+    """Whether packets between two ports of a bridge meet the firewall: a setting of the host that is not ours to choose."""
+    host.sh("sysctl", "-qw", f"net.bridge.bridge-nf-call-iptables={request.param}")
+
+
+@pytest.mark.usefixtures("bridge_filter")
+def test_published_ports_are_reached_from_containers(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine()
+    engine.serve("web", "-p", "8080:80")
+    engine.docker("run", "-d", "--name", "box", *SLEEP)
+    for container in ("box", "web"):
+        for address in (HOST_ADDRESS, "172.17.0.1"):
+            assert engine.page(f"http://{address}:8080/", container=container) == "web"
+    assert engine.page(f"http://{engine.address('web')}/", container="box") == "web"
+
+
+@pytest.mark.usefixtures("bridge_filter")
+def test_icc_off_keeps_containers_apart_but_not_from_published_ports(new_engine: Callable[..., Engine], outside: Host) -> None:
     engine = new_engine("--icc=false")
     engine.serve("web", "-p", "8080:80", "--expose", "80")
     engine.docker("run", "-d", "--name", "box", *SLEEP)
     engine.docker("run", "-d", "--name", "linked", "--link", "web:site", *SLEEP)
     address = engine.address("web")
     assert engine.try_docker("exec", "box", "timeout", "2", "wget", "-qO-", f"http://{address}/").status != 0
+    assert engine.try_docker("exec", "box", "ping", "-c", "1", "-W", "1", address).status != 0
     assert engine.page(f"http://{HOST_ADDRESS}:8080/", container="box") == "web"
     assert engine.page("http://site/", container="linked") == "web"
+    with outside.answering("0.0.0.0", 9000, b"hello"):
+        assert engine.docker("exec", "box", "timeout", "5", "nc", OUTSIDE_ADDRESS, "9000") == "hello"
 
 
 def test_the_daemons_bridge_options_hold(new_engine: Callable[..., Engine]) -> None:

@@ -239,18 +239,20 @@ class Lifecycle:
     async def remove(self, ref: str, *, force: bool = False) -> None:
         """Remove a container; a running one only by `force`, in Docker's words."""
         container = self._lookup.container(ref)
-        if not force and (advice := _REMOVAL_ADVICE.get(container.state.status)):
-            raise Conflict(f'cannot remove container "{ref}": {advice}')
-        if container.state.running:
-            await self._stop_running(container, 0, "SIGKILL")
-        async with self.lock(container.id):
-            left = self._store.container(container.id)
-            if left is None:
-                return  # --rm was faster
-            self._cancel_restart(container.id)
-            if left.state.running:
-                raise Conflict(f'cannot remove container "{ref}": it was started again in the meantime')
-            await self.destroy(left, left.state.exit_code)
+        while True:
+            if not force and (advice := _REMOVAL_ADVICE.get(container.state.status)):
+                raise Conflict(f'cannot remove container "{ref}": {advice}')
+            if container.state.running:
+                await self._stop_running(container, 0, "SIGKILL")
+            async with self.lock(container.id):
+                left = self._store.container(container.id)
+                if left is None:
+                    return  # --rm was faster
+                if not left.state.running:
+                    self._cancel_restart(container.id)
+                    await self.destroy(left, left.state.exit_code)
+                    return
+            container = left  # its restart policy was faster: once more
 
     def _wants_restart(self, container: Container, state: State) -> bool:
         policy = container.restart
