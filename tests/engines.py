@@ -195,6 +195,12 @@ class Engine:
         if ids:
             self.docker("rm", "-f", *ids)
 
+    def unmount(self) -> None:
+        """Take away everything that is mounted in its folder."""
+        points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for point in reversed([point for point in points if point.startswith(f"{self.folder}/")]):
+            subprocess.run(["umount", "--lazy", point], check=True)
+
     def close(self) -> None:
         """Remove the containers, end the daemon, and make sure that nothing of them is left."""
         if self._process is None:
@@ -233,15 +239,18 @@ class Engine:
 def leftovers(folder: Path) -> list[str]:
     """Mounts and processes that still belong to an engine with its roots in `folder`."""
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines() if str(folder) in line]
-    processes = []
+    return mounts + list(processes(folder).values())
+
+
+def processes(folder: Path) -> dict[int, str]:
+    """The processes that have the folder in their command line: an engine, monitors. By pid."""
+    found = {}
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
+        with contextlib.suppress(OSError):  # it has ended
             command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in command:
-            processes.append(command)
-    return mounts + processes
+            if str(folder) in command:
+                found[int(entry.parent.name)] = command
+    return found
 
 
 def _output(command: Sequence[object], done: Done) -> str:

@@ -186,7 +186,9 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of `linkspan daemon`; values are still text (None: not given)."""
     made = _Parser(
         prog="linkspan daemon",
-        description="Run the engine in the foreground. Takes dockerd's command line and daemon.json.",
+        description="Run the engine in the foreground. Takes dockerd's command line and daemon.json; what linkspan has no part for is "
+        "accepted with a warning.",
+        epilog="With --purge, instead of running, take off the host what an engine with these flags made there.",
         allow_abbrev=False,
     )
     made.add_argument("--config-file", metavar="FILE", default=None, help=f"settings in JSON (default {DEFAULT_CONFIG_FILE})")

@@ -190,6 +190,15 @@ def test_restart_policy(engine: Engine) -> None:
     assert engine.inspect("dog")["State"]["Status"] == "exited"
 
 
+def test_a_restart_waits_for_what_it_needs(engine: Engine) -> None:
+    engine.docker("run", "-d", "--name", "web", "busybox", "sleep", "100")
+    engine.docker("run", "-d", "--name", "side", "--restart", "always", "--net=container:web", "busybox", "sleep", "0.5")
+    engine.docker("kill", "web")
+    until(lambda: "is exited" in engine.inspect("side")["State"]["Error"], what="a restart is refused")
+    engine.docker("start", "web")
+    until(lambda: engine.inspect("side")["State"]["Running"], what="it runs again")
+
+
 def test_ps_filters_and_format(engine: Engine) -> None:
     engine.docker("run", "-d", "--name", "web", "-p", "8080:80", "--label", "tier=front", *SLEEP)
     engine.docker("create", "--name", "db", *SLEEP)

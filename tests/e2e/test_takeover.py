@@ -1,10 +1,14 @@
 """The engine may go at any time: containers and their traffic go on, and the next engine takes them over."""
 
+import os
+import shutil
+import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.engines import Engine
+from tests.engines import Engine, processes
 from tests.hosts import HOST_ADDRESS, Host, until
 
 pytestmark = pytest.mark.kernel
@@ -74,6 +78,35 @@ def test_live_restore_off_stops_containers_with_the_engine(new_engine: Callable[
     engine.restart()
     assert not engine.host.sh("ps", "-o", "pid=", "-p", str(pid), check=False).strip()
     assert engine.docker("ps", "--format", "{{.Names}}") == "again"
+
+
+def test_a_reboot_loses_what_ran_and_nothing_else(new_engine: Callable[..., Engine], tmp_path: Path) -> None:
+    engine = new_engine()
+    engine.serve("web", "-p", "8080:80", "--restart", "always")
+    engine.docker("run", "-d", "--name", "once", "busybox", "sleep", "100")
+    engine.docker("run", "-d", "--name", "side", "--restart", "always", "--net=container:web", "busybox", "sleep", "100")
+    address, listed = engine.address("web"), engine.docker("network", "ls", "--no-trunc")
+    pids = [engine.inspect(name)["State"]["Pid"] for name in ("web", "once", "side")]
+    former = engine.host
+    engine.kill()
+    for pid in (*processes(engine.folder), *pids):
+        os.kill(pid, signal.SIGKILL)
+    engine.unmount()
+    shutil.rmtree(engine.folder / "run")
+    with Host(tmp_path / "rebooted.net") as engine.host:
+        engine.start()
+        until(
+            lambda: sorted(engine.docker("ps", "-f", "status=running", "--format", "{{.Names}}").split()) == ["side", "web"],
+            what="they run again",
+        )
+        engine.wait_listening("web", 80)
+        assert engine.page("http://127.0.0.1:8080/") == "web"
+        assert engine.address("web") == address
+        assert address in engine.docker("exec", "side", "ip", "addr")
+        assert engine.inspect("once")["State"]["Status"] == "exited"
+        assert engine.docker("network", "ls", "--no-trunc") == listed
+        engine.close()
+    engine.host = former
 
 
 def test_networks_keep_their_ids(new_engine: Callable[..., Engine]) -> None:

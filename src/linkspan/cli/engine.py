@@ -20,7 +20,7 @@ from linkspan.cli import settings
 from linkspan.cli.client import Client, container_path
 from linkspan.cli.commands import Command
 from linkspan.cli.failures import CommandError
-from linkspan.cli.options import Given
+from linkspan.cli.options import Flag, Given
 from linkspan.cli.output import complain
 from linkspan.cli.parallel import at_once
 from linkspan.errors import InvalidInput
@@ -29,8 +29,11 @@ _PATIENCE = 30.0
 _PAUSE = 0.02
 _STOP_PATIENCE = 60
 _SHOWN_LOG_LINES = 20
-_OWN_FLAGS = ("--containers", "--purge")
-"""Flags of `down`: stop the containers first; and then take off the host what linkspan made there."""
+_DOWN_FLAGS = (
+    Flag("containers", "Stop the containers first"),
+    Flag("purge", "Stop the containers, and take the interfaces, rules, namespaces and mounts off the host; images and containers stay"),
+)
+_OWN_FLAGS = tuple(f"--{flag.name}" for flag in _DOWN_FLAGS)
 
 
 class Place(NamedTuple):
@@ -224,6 +227,6 @@ def _daemon(_client: Client, _given: Given) -> int:
 
 COMMANDS = {
     "up": Command("up", "[-- ENGINE FLAGS]", _up, most=None, raw=True, offline=True),
-    "down": Command("down", "[--containers] [--purge] [-- ENGINE FLAGS]", _down, most=None, raw=True, offline=True),
+    "down": Command("down", "[OPTIONS] [-- ENGINE FLAGS]", _down, _DOWN_FLAGS, most=None, raw=True, offline=True),
     "daemon": Command("daemon", "[ENGINE FLAGS]", _daemon, most=None, raw=True, offline=True),
 }

@@ -41,6 +41,8 @@ def command_help(command: Command) -> str:
         lines += ["", "Aliases:", "  " + ", ".join(f"linkspan {name}" for name in sorted(names, key=len, reverse=True))]
     if shown := [flag for flag in command.flags if not flag.hidden]:
         lines += ["", "Options:", *_options(sorted(shown, key=lambda flag: flag.name))]
+    if "ENGINE FLAGS" in command.usage:
+        lines += ["", "ENGINE FLAGS are those of `linkspan daemon`; see `linkspan daemon --help`."]
     return "\n".join(lines)
 
 

@@ -50,7 +50,8 @@ class Lifecycle:
         self._tasks: set[asyncio.Task[None]] = set()
         self._delays: dict[str, float] = {}
         self._restarts: dict[str, asyncio.Task[None]] = {}
-        self._closing = False
+        self._timed_restarts = False
+        """Whether restart policies act by themselves: not before the engine has taken over, and not when it ends."""
         self.waiters = Waiters()
         self.events: Events = launcher.events
         self.streams: Streams = launcher.streams
@@ -143,9 +144,13 @@ class Lifecycle:
         """Follow a running container to its end, in the background."""
         self._spawn(self._follow(container))
 
+    def act_by_policy(self) -> None:
+        """From now on, restart what ends as its policy wants."""
+        self._timed_restarts = True
+
     async def shut_down(self) -> None:
         """Stop following; with live-restore off, stop the containers first."""
-        self._closing = True
+        self._timed_restarts = False
         for task in self._restarts.values():
             task.cancel()
         if not self._config.live_restore:
@@ -221,7 +226,7 @@ class Lifecycle:
         self.streams.ended(container_id)
         self.waiters.ended(container_id, WaitResult(exit_code=code))
         await self._launcher.clean_up(container)
-        if again and not self._closing:  # else the next engine does it
+        if again and self._timed_restarts:
             self._restarts[container_id] = self._spawn(self._restart_later(left))
         elif container.spec.auto_remove and not again:
             await self.destroy(left, code)
@@ -274,6 +279,8 @@ class Lifecycle:
                 return
             try:
                 await self._launch(current)
+            except Conflict:  # the target does not run yet, somebody has the port: that may pass
+                self._restarts[container.id] = self._spawn(self._restart_later(container))
             except EngineError as error:
                 self._record(current, replace(current.state, status=Status.EXITED, error=str(error)))
 

@@ -42,7 +42,8 @@ class Reconciler:
             self._lifecycle.watch(container)
         for container in ended:
             await self._finish(container)
-        for container in self._to_start({container.id for container in ended}):
+        self._lifecycle.act_by_policy()
+        for container in self._to_start():
             await self._start(container)
 
     def _sort(self) -> tuple[list[Container], list[Container]]:
@@ -97,10 +98,17 @@ class Reconciler:
                 logger.warning("swept the folder %s", folder)
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _to_start(self, just_ended: set[str]) -> list[Container]:
-        """What its restart policy wants to run now, those that share another's namespace last."""
-        chosen = [container for container in self._store.containers() if _wants_start(container, just_ended)]
-        return sorted(chosen, key=lambda container: container.spec.network.mode.kind == "container")
+    def _to_start(self) -> list[Container]:
+        """What its restart policy wants to run now, each after those whose namespace or address it needs."""
+        chosen = [container for container in self._store.containers() if _wants_start(container)]
+        return sorted(chosen, key=self._depth)
+
+    def _depth(self, container: Container) -> int:
+        """How many containers in a row must run before this one can start."""
+        mode = container.spec.network.mode
+        needed = [mode.target] if mode.kind == "container" else [target for target, _ in container.spec.network.links]
+        targets = (self._store.container(target) for target in needed if target != container.id)
+        return 1 + max((self._depth(target) for target in targets if target), default=0)
 
     async def _start(self, container: Container) -> None:
         try:
@@ -109,12 +117,9 @@ class Reconciler:
             logger.warning("could not start %s: %s", container.name, error)
 
 
-def _wants_start(container: Container, just_ended: set[str]) -> bool:
-    if container.state.status is Status.RESTARTING:
-        return container.id not in just_ended  # those are already on their way
-    if container.state.status is not Status.EXITED:
-        return False
-    return container.restart.name == "always"
+def _wants_start(container: Container) -> bool:
+    status = container.state.status
+    return status is Status.RESTARTING or (status is Status.EXITED and container.restart.name == "always")
 
 
 def _entries(folder: Path) -> Iterator[Path]:
