@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -198,16 +199,22 @@ class Engine:
     def unmount(self) -> None:
         """Take away everything that is mounted in its folder."""
         points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-        for point in reversed([point for point in points if point.startswith(f"{self.folder}/")]):
+        ours = [point for point in points if point.startswith(f"{self.folder}/") and point not in self._before]
+        for point in reversed(ours):
             subprocess.run(["umount", "--lazy", point], check=True)
 
     def close(self) -> None:
         """Remove the containers, end the daemon, and make sure that nothing of them is left."""
-        if self._process is None:
-            self.start()
-        self.remove_containers()
-        self.stop()
-        left = [found for found in leftovers(self.folder) if found not in self._before]
+        try:
+            if self._process is None:
+                self.start()
+            self.remove_containers()
+            self.stop()
+            left = [found for found in leftovers(self.folder) if found not in self._before]
+        finally:  # whatever went wrong here, it must not be in the way of other tests
+            for pid in processes(self.folder):
+                os.kill(pid, signal.SIGKILL)
+            self.unmount()
         assert not left, f"left behind: {left}"
 
     def __enter__(self) -> Self:
@@ -216,8 +223,10 @@ class Engine:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-        ENGINES.remove(self)
+        try:
+            self.close()
+        finally:
+            ENGINES.remove(self)
 
     def _end(self, how: str) -> int:
         process, self._process = self._process, None

@@ -22,6 +22,13 @@ def test_default_is_another_word_for_bridge(engine: Engine) -> None:
     assert engine.address("box").startswith("172.17.0.")
 
 
+def test_a_predefined_network_can_be_named_by_its_id(engine: Engine) -> None:
+    ids = dict(line.split() for line in engine.docker("network", "ls", "--format", "{{.Name}} {{.ID}}").splitlines())
+    for name, network_id in ids.items():
+        engine.docker("run", "--rm", f"--net={network_id}", "busybox", "true")
+        assert engine.inspect(engine.docker("create", f"--net={network_id}", *SLEEP))["HostConfig"]["NetworkMode"] == name
+
+
 def test_the_mac_address_can_be_chosen(engine: Engine) -> None:
     engine.docker("run", "-d", "--name", "box", "--mac-address", "02:42:ac:11:00:99", *SLEEP)
     assert "02:42:ac:11:00:99" in engine.docker("exec", "box", "ip", "link", "show", "eth0")

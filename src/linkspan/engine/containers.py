@@ -25,6 +25,7 @@ from linkspan.kernel.thread import KernelThread
 from linkspan.model.container import Container, NetworkMode, RestartPolicy, Spec, container_name
 from linkspan.model.endpoint import HOST_SANDBOX
 from linkspan.model.image import Image
+from linkspan.model.network import PREDEFINED
 from linkspan.runtime.monitor import Runtime
 from linkspan.store.base import Store
 from linkspan.undo import Undo
@@ -175,6 +176,10 @@ class Containers:
         if mode.kind == "container":
             with contextlib.suppress(NotFound):  # the target may come later: the start checks
                 mode = replace(mode, target=self._lookup.container(mode.target).id)
+        if mode.kind == "network":
+            with contextlib.suppress(NotFound):  # it may be made later: the start checks
+                network = self._lookup.network(mode.target)
+                mode = NetworkMode.parse(network.name) if network.name in PREDEFINED else replace(mode, target=network.id)
         links = tuple(self._link(text) for text in request.links)
         warnings = (LINKS_WARNING,) if links else ()
         if mode.kind in ("bridge", "network") and sysctl.get("net/ipv4/ip_forward") == "0":

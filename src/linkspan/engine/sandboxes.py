@@ -11,7 +11,7 @@ from linkspan.config import Config
 from linkspan.drivers.base import Driver
 from linkspan.engine.lookup import Lookup
 from linkspan.engine.publishes import Ports, Reservation
-from linkspan.errors import Conflict, EngineError, InvalidInput, NotFound
+from linkspan.errors import Conflict, EngineError, NotFound
 from linkspan.kernel import netns
 from linkspan.kernel.nft import Firewall
 from linkspan.model.container import Container
@@ -61,21 +61,17 @@ class Sandboxes:
         """
         undo.push(f"let go of the sandbox of {container.name}", partial(self.joined, container.id))
         mode = container.spec.network.mode
-        match mode.kind:
+        if mode.kind == "container":
+            return self._join_other(container, self._target(container))
+        network = self._network(str(mode))
+        match network.driver:
             case "host":
-                return Place(sandbox=HOST_SANDBOX, namespace=None, network=self._network("host"), files_of=container.id)
-            case "container":
-                return self._join_other(container, self._target(container))
-            case "none":
+                return Place(sandbox=HOST_SANDBOX, namespace=None, network=network, files_of=container.id)
+            case "null":
                 namespace = self._own_namespace(container, undo)
-                return Place(sandbox=container.id, namespace=namespace, network=self._network("none"), files_of=container.id)
+                return Place(sandbox=container.id, namespace=namespace, network=network, files_of=container.id)
             case _:
-                return self._join_network(container, self._network(str(mode)), undo)
-
-    def _join_network(self, container: Container, network: Network, undo: Undo) -> Place:
-        if network.driver != "bridge":
-            raise InvalidInput(f"a network of driver {network.driver} cannot be named as a mode")
-        return self._join_bridge(container, network, undo)
+                return self._join_bridge(container, network, undo)
 
     def joined(self, container_id: str) -> None:
         """The store knows now (or never will) that this container is in its sandbox: it is no longer held for it."""
@@ -223,7 +219,6 @@ class Sandboxes:
             self._store.put_endpoint(replace(endpoint, attached=False))
 
     def _publish(self, container: Container, network: Network, endpoint: Endpoint, undo: Undo) -> Reservation:
-        assert endpoint.address is not None, "a bridge endpoint has an address"  # noqa: S101  by construction in _new_endpoint
         holders = ((other.name, other.publishes) for other in self._store.containers() if other.id != container.id)
         try:
             reservation = self._ports.allocate(container.spec.network, network.default_host_ip, holders, undo)
@@ -231,7 +226,7 @@ class Sandboxes:
             where = f"driver failed programming external connectivity on endpoint {container.name} ({endpoint.id})"
             error.args = (f"failed to set up container networking: {where}: {error}",)
             raise
-        rules = firewall.publish_elements(reservation.publishes, endpoint.address.ip)
+        rules = firewall.publish_elements(reservation.publishes, endpoint.ipv4.ip)
         rules += "".join(firewall.link_elements(link) for link in self._links(container, endpoint))
         if rules:
             self._firewall.apply(rules)
