@@ -148,7 +148,7 @@ _OPTIONS = (
 
 _IGNORED_SWITCHES = (
     "iptables ip6tables ipv6 userland-proxy selinux-enabled experimental rootless raw-logs no-new-privileges "
-    "allow-nondistributable-artifacts ip-forward-no-drop allow-direct-routing validate"
+    "allow-nondistributable-artifacts ip-forward-no-drop allow-direct-routing"
 ).split()
 _IGNORED_VALUES = (
     "add-runtime allow-nondistributable-artifact api-cors-header bip6 bridge-accept-fwmark cdi-spec-dir cgroup-parent "
@@ -188,7 +188,8 @@ def parser() -> argparse.ArgumentParser:
         prog="linkspan daemon",
         description="Run the engine in the foreground. Takes dockerd's command line and daemon.json; what linkspan has no part for is "
         "accepted with a warning.",
-        epilog="With --purge, instead of running, take off the host what an engine with these flags made there.",
+        epilog="Instead of running: --validate checks the flags and the file; --purge takes off the host what an engine with these "
+        "flags made there.",
         allow_abbrev=False,
     )
     made.add_argument("--config-file", metavar="FILE", default=None, help=f"settings in JSON (default {DEFAULT_CONFIG_FILE})")

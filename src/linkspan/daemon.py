@@ -18,6 +18,8 @@ from linkspan.errors import EngineError
 
 PURGE = "--purge"
 """Instead of serving, take off the host what the engine made there; `linkspan down --purge` does it."""
+VALIDATE = "--validate"
+"""Instead of serving, check the settings, as dockerd does."""
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +29,10 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING
 def main(arguments: Sequence[str]) -> int:
     """Run the engine with dockerd's command line; returns the exit status."""
     try:
-        config = load([argument for argument in arguments if argument != PURGE])
+        config = load([argument for argument in arguments if argument not in (PURGE, VALIDATE)])
+        if VALIDATE in arguments:
+            sys.stdout.write("configuration OK\n")
+            return 0
         _log(config)
         if os.geteuid() != 0:
             raise EngineError("linkspan daemon needs root: it makes namespaces, interfaces and firewall rules")

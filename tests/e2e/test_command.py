@@ -137,6 +137,12 @@ def test_daemon_takes_dockerds_flags_with_one_warning_each(new_engine: Callable[
         assert engine.log.count(f"{flag} has no effect") == 1
 
 
+def test_daemon_checks_its_settings(engine: Engine) -> None:
+    assert engine.linkspan("daemon", "--validate", "--mtu", "1400") == "configuration OK"
+    done = engine.try_linkspan("daemon", "--validate", "--mtu", "1")
+    assert (done.status, done.err) == (1, "linkspan: invalid MTU number: 1\n")
+
+
 def test_ps_is_quick_to_import() -> None:
     """No timing, but its reason: nothing of the engine, and no heavy module, is loaded for a command."""
     code = "import sys; from linkspan.cli.main import main; main(['ps', '--help']); print('\\n'.join(sys.modules))"
