@@ -66,7 +66,8 @@ class TestInside:
     @staticmethod
     def wire(host: Host, outside: Host) -> None:
         host.run(lambda: bridge_with(GATEWAY))
-        host.run(lambda: link.set_up(link.create_veth("veth0", "br0", outside.path, "inner", "02:42:ac:11:00:02")))
+        host.run(lambda: link.create_veth("veth0", "br0", outside.path, "inner", "02:42:ac:11:00:02"))
+        host.run(lambda: link.set_up("veth0"))
 
     @pytest.fixture
     def inside(self, host: Host, tmp_path: Path) -> Any:

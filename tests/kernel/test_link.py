@@ -46,10 +46,10 @@ def with_bridge(action: Callable[[], Any]) -> Callable[[], Any]:
 
 class TestBridge:
     def test_it_is_made_with_our_mark_and_its_mtu(self, host: Host) -> None:
-        index = host.run(lambda: link.create_bridge("br0", 1400))
+        host.run(lambda: link.create_bridge("br0", 1400))
 
         [bridge] = shown(host, "link", "show", "br0")
-        assert (bridge["ifindex"], bridge["mtu"], bridge["linkinfo"]["info_kind"]) == (index, 1400, "bridge")
+        assert (bridge["mtu"], bridge["linkinfo"]["info_kind"]) == (1400, "bridge")
         assert bridge["group"] == str(link.OUR_GROUP)
         assert "UP" not in bridge["flags"]
 
@@ -75,10 +75,10 @@ class TestBridge:
 
 class TestVeth:
     def test_both_ends_are_born_where_they_belong(self, host: Host, inside: Host) -> None:
-        index = host.run(with_bridge(lambda: link.create_veth("veth0", "br0", inside.path, "eth0", MAC, 1400)))
+        host.run(with_bridge(lambda: link.create_veth("veth0", "br0", inside.path, "eth0", MAC, 1400)))
 
         [outer] = shown(host, "link", "show", "veth0")
-        assert (outer["ifindex"], outer["master"], outer["mtu"]) == (index, "br0", 1400)
+        assert (outer["master"], outer["mtu"]) == ("br0", 1400)
         assert outer["group"] == str(link.OUR_GROUP)
         [inner] = shown(inside, "link", "show", "eth0")
         assert (inner["address"], inner["mtu"], inner["linkinfo"]["info_kind"]) == (MAC, 1400, "veth")
@@ -109,21 +109,22 @@ class TestVeth:
         assert names(host) == {"lo", "br0"}
 
     @pytest.mark.parametrize(("change", "flag"), [(link.isolate_port, "isolated"), (link.reflect_port, "hairpin")])
-    def test_a_port_is_isolated_or_reflects(self, host: Host, inside: Host, change: Callable[[int], None], flag: str) -> None:
-        index = host.run(with_bridge(lambda: link.create_veth("veth0", "br0", inside.path, "eth0", MAC)))
+    def test_a_port_is_isolated_or_reflects(self, host: Host, inside: Host, change: Callable[[str], None], flag: str) -> None:
+        host.run(with_bridge(lambda: link.create_veth("veth0", "br0", inside.path, "eth0", MAC)))
         assert shown(host, "link", "show", "veth0")[0]["linkinfo"]["info_slave_data"][flag] is False
 
-        host.run(lambda: change(index))
+        host.run(lambda: change("veth0"))
         assert shown(host, "link", "show", "veth0")[0]["linkinfo"]["info_slave_data"][flag] is True
         with pytest.raises(KernelError, match="bridge port"):
-            host.run(lambda: change(link.require_index("br0")))
+            host.run(lambda: change("br0"))
 
 
 class TestSettings:
     def test_an_interface_is_brought_up_by_name_or_index(self, host: Host) -> None:
         def up() -> None:
             link.create_bridge("br0")
-            link.set_up(link.create_bridge("br1"))
+            link.create_bridge("br1")
+            link.set_up(link.require_index("br1"))
             link.set_up("br0")
             link.set_up("br0")
 
@@ -187,9 +188,10 @@ class TestLooking:
         host.sh("ip", "link", "add", "doomed", "group", str(link.DOOMED_GROUP), "type", "bridge")
 
         def look() -> tuple[list[bool], list[tuple[str, int, str]], int, int]:
-            bridge = link.create_bridge("br0")
-            veth = link.create_veth("veth0", "br0", inside.path, "eth0", MAC)
-            return [link.is_foreign(name) for name in ("theirs", "br0", "doomed", "gone")], link.list_ours(), bridge, veth
+            link.create_bridge("br0")
+            link.create_veth("veth0", "br0", inside.path, "eth0", MAC)
+            indexes = link.require_index("br0"), link.require_index("veth0")
+            return [link.is_foreign(name) for name in ("theirs", "br0", "doomed", "gone")], link.list_ours(), *indexes
 
         foreign, ours, bridge, veth = host.run(look)
         assert foreign == [True, False, False, False]

@@ -51,13 +51,14 @@ class BridgeDriver:
         link.set_up(bridge)  # last: no packet passes before the rules are there
 
     def attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> None:
-        index = link.create_veth(endpoint.host_interface, network.bridge, namespace, endpoint.interface, mac=endpoint.mac, mtu=network.mtu)
+        link.create_veth(endpoint.host_interface, network.bridge, namespace, endpoint.interface, mac=endpoint.mac, mtu=network.mtu)
         undo.push(f"delete {endpoint.host_interface}", partial(link.delete, endpoint.host_interface))
 
         if _bridged_packets_are_filtered():
-            link.reflect_port(index)  # a container that calls its own published port: the bridge sends the frame back where it came from
+            # For a container that calls its own published port: the bridge sends the frame back where it came from.
+            link.reflect_port(endpoint.host_interface)
         elif not network.icc:
-            link.isolate_port(index)
+            link.isolate_port(endpoint.host_interface)
         sysctl.put_inside(namespace, {f"net/ipv6/conf/{endpoint.interface}/disable_ipv6": "1"})
         address.configure_inside(namespace, endpoint.interface, endpoint.ipv4, endpoint.gateway)
         link.set_up(endpoint.host_interface)

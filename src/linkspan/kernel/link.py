@@ -27,8 +27,8 @@ _SKIP_STATISTICS = 8
 """RTEXT_FILTER_SKIP_STATS: half of an answer is counters that nobody here reads."""
 
 
-def create_bridge(name: str, mtu: int | None = None) -> int:
-    """Create bridge `name` and return its index; equivalent to `ip link add NAME address MAC group OURS type bridge`.
+def create_bridge(name: str, mtu: int | None = None) -> None:
+    """Create bridge `name`; equivalent to `ip link add NAME address MAC group OURS type bridge`.
 
     Raises Conflict if an interface has that name already.
     """
@@ -36,11 +36,10 @@ def create_bridge(name: str, mtu: int | None = None) -> int:
     bridge = _message(name, [("IFLA_ADDRESS", random_mac(os.urandom(6))), *_mtu(mtu), ("IFLA_GROUP", OUR_GROUP), _kind("bridge")])
     with translated(f"create bridge {name}", {errno.EEXIST: Conflict(f"interface {name} already exists")}):
         host().change(RTM_NEWLINK, bridge, NLM_F_CREATE | NLM_F_EXCL)
-    return require_index(name)
 
 
-def create_veth(host_name: str, bridge: str, namespace: Path, inside_name: str, mac: str, mtu: int | None = None) -> int:
-    """Create a veth pair, its host end a port of `bridge`, the other born in `namespace`, and return the host end's index.
+def create_veth(host_name: str, bridge: str, namespace: Path, inside_name: str, mac: str, mtu: int | None = None) -> None:
+    """Create a veth pair, its host end a port of `bridge`, the other born in `namespace`.
 
     Equivalent to `ip link add HOST_NAME group OURS master BRIDGE type veth peer name INSIDE_NAME address MAC netns NAMESPACE`.
     Raises Conflict if one of the names is taken, NotFound if there is no such bridge or namespace.
@@ -58,17 +57,16 @@ def create_veth(host_name: str, bridge: str, namespace: Path, inside_name: str, 
             host().change(RTM_NEWLINK, pair, NLM_F_CREATE | NLM_F_EXCL)
     finally:
         os.close(inside)
-    return require_index(host_name)
 
 
-def isolate_port(index: int) -> None:
+def isolate_port(name: str) -> None:
     """Let a bridge port talk to no other isolated port; equivalent to `ip link set dev DEV type bridge_slave isolated on`."""
-    _set_port(index, "IFLA_BRPORT_ISOLATED")
+    _set_port(name, "IFLA_BRPORT_ISOLATED")
 
 
-def reflect_port(index: int) -> None:
+def reflect_port(name: str) -> None:
     """Let a bridge port get back what it sends to itself; equivalent to `ip link set dev DEV type bridge_slave hairpin on`."""
-    _set_port(index, "IFLA_BRPORT_MODE")
+    _set_port(name, "IFLA_BRPORT_MODE")
 
 
 def set_up(link: str | int) -> None:
@@ -150,10 +148,10 @@ def question(link: str | int) -> ifinfmsg:
     return _message(link, [("IFLA_EXT_MASK", _SKIP_STATISTICS)])
 
 
-def _set_port(index: int, attribute: str) -> None:
+def _set_port(name: str, attribute: str) -> None:
     port = [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": [(attribute, 1)]})]
-    with translated(f"set bridge port {index}"):
-        host().change(RTM_NEWLINK, _message(index, [("IFLA_LINKINFO", {"attrs": port})]))
+    with translated(f"set bridge port {name}"):
+        host().change(RTM_NEWLINK, _message(name, [("IFLA_LINKINFO", {"attrs": port})]))
 
 
 def _find(name: str) -> ifinfmsg | None:

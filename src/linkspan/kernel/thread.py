@@ -24,10 +24,10 @@ class KernelThread:
         """
         job = self._executor.submit(action)
         end = asyncio.wrap_future(job)
+        end.add_done_callback(asyncio.Future.exception)  # seen: it is raised below or logged, asyncio need not report it as well
         try:
             await asyncio.wait([end])  # unlike `await end`, its cancellation leaves the job alone
         except asyncio.CancelledError:
-            end.add_done_callback(asyncio.Future.exception)  # seen: asyncio need not report it as well
             job.add_done_callback(_log_failure)
             raise
         return job.result()
