@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 
 import pytest
 
@@ -170,13 +171,20 @@ def test_exec(engine: Engine) -> None:
     assert "is not running" in (engine.docker("stop", "-t", "0", "box") and engine.refused("exec", "box", "true"))
 
 
+def events(engine: Engine, shown: str, *filters: str) -> list[str]:
+    """What happened so far. Docker's clients send whole seconds, so the end is the next one."""
+    chosen = [word for wanted in filters for word in ("--filter", wanted)]
+    return engine.docker("events", "--since", "1h", "--until", str(int(time.time()) + 1), *chosen, "--format", shown).splitlines()
+
+
 def test_top_and_events(engine: Engine) -> None:
     engine.docker("run", "-d", "--name", "box", *SLEEP)
     assert "sleep 100" in engine.docker("top", "box")
     engine.docker("rm", "-f", "box")
-    events = engine.docker("events", "--since", "1h", "--until", "0s", "--filter", "container=box", "--format", "{{.Action}}").split()
-    assert events[:2] == ["create", "start"]
-    assert {"kill", "die", "destroy"} <= set(events)
+    actions = events(engine, "{{.Action}}", "container=box")
+    assert actions[:2] == ["create", "start"]
+    assert {"kill", "die", "destroy"} <= set(actions)
+    assert events(engine, "{{.Actor.Attributes.name}} {{.Action}}", "type=network")[-2:] == ["bridge connect", "bridge disconnect"]
 
 
 def test_restart_policy(engine: Engine) -> None:

@@ -174,6 +174,7 @@ class Lifecycle:
             await self._launch_failed(container, error)
             raise
         self.watch(started)
+        self._tell_network(started, "connect")
         self.events.container(started, "start")
 
     async def _launch_failed(self, container: Container, error: EngineError) -> None:
@@ -223,6 +224,7 @@ class Lifecycle:
         left = replace(container, state=state, sandbox="", publishes=())
         self._store.put_container(left)
         self.events.container(container, "die", exitCode=str(code), execDuration=str((state.finished - state.started) // 10**9))
+        self._tell_network(container, "disconnect")
         self.streams.ended(container_id)
         self.waiters.ended(container_id, WaitResult(exit_code=code))
         await self._launcher.clean_up(container)
@@ -283,6 +285,13 @@ class Lifecycle:
                 self._restarts[container.id] = self._spawn(self._restart_later(container))
             except EngineError as error:
                 self._record(current, replace(current.state, status=Status.EXITED, error=str(error)))
+
+    def _tell_network(self, container: Container, action: str) -> None:
+        mode = container.spec.network.mode
+        if mode.kind != "container":
+            network = self._lookup.network(str(mode))
+            attributes = {"container": container.id, "name": network.name, "type": network.driver}
+            self.events.publish("network", action, network.id, attributes)
 
     def _cancel_restart(self, container_id: str) -> bool:
         task = self._restarts.pop(container_id, None)
