@@ -254,6 +254,28 @@ def test_the_daemons_bridge_options_hold(new_engine: Callable[..., Engine]) -> N
     assert "search x.example" in resolv
 
 
+def test_somebody_elses_docker0_is_left_alone(new_engine: Callable[..., Engine], host: Host) -> None:
+    host.sh("ip", "link", "add", "docker0", "type", "bridge")
+    host.sh("ip", "addr", "add", "172.17.0.1/16", "dev", "docker0")
+    engine = new_engine()
+    engine.docker("run", "-d", "--name", "box", *SLEEP)
+    assert engine.address("box") == "172.18.0.2"
+    assert " Bridge: linkspan0 172.18.0.1/16" in engine.linkspan("info").splitlines()
+    assert "docker0 exists that is not ours" in engine.log
+    assert "172.18" not in host.sh("ip", "addr", "show", "docker0")
+
+
+def test_an_existing_bridge_is_the_network_and_is_kept(new_engine: Callable[..., Engine], host: Host) -> None:
+    host.sh("ip", "link", "add", "br0", "type", "bridge")
+    host.sh("ip", "addr", "add", "192.168.77.1/24", "dev", "br0")
+    engine = new_engine("--bridge", "br0", "--default-gateway", "192.168.77.2")
+    engine.docker("run", "-d", "--name", "box", *SLEEP)
+    assert engine.address("box") == "192.168.77.3"
+    assert "default via 192.168.77.2 dev eth0" in engine.docker("exec", "box", "ip", "route")
+    assert "docker0" not in host.sh("ip", "link")
+    assert host.sh("ip", "-4", "-o", "addr", "show", "br0").count("inet") == 1
+
+
 def test_an_exhausted_pool_says_so(new_engine: Callable[..., Engine]) -> None:
     engine = new_engine("--bip", "10.20.0.1/30")
     engine.docker("run", "-d", "--name", "aa", *SLEEP)

@@ -13,7 +13,7 @@ from linkspan.engine.filters import check_keys, label_matches
 from linkspan.engine.lookup import Lookup
 from linkspan.engine.views import NetworkView, Pruned
 from linkspan.errors import Conflict, Forbidden, InvalidInput, Unsupported
-from linkspan.kernel import route, sysctl
+from linkspan.kernel import address, route, sysctl
 from linkspan.kernel.link import index, is_foreign
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.network import PREDEFINED, Network, Subnet
@@ -172,20 +172,21 @@ class Networks:
 
     def _pool(self, known: Network | None, bridge: str) -> Subnet:
         config = self._config
+        own = address.of(bridge) if config.bridge else []
         if config.bip:
             subnet, gateway = config.bip.network, config.bip.ip
-        elif known and known.subnets and not _overlaps(known.subnets[0].subnet, self._foreign_routes(bridge)):
+        elif own:  # a bridge of the admin's, with an address: that is the network
+            subnet, gateway = own[0].network, own[0].ip
+        elif known and known.subnets and not _overlaps(known.subnets[0].subnet, _used_elsewhere(bridge)):
             subnet, gateway = known.subnets[0].subnet, known.subnets[0].gateway
         else:
-            subnet = free_subnet(default_subnets(), self._foreign_routes(bridge))
+            subnet = free_subnet(default_subnets(), _used_elsewhere(bridge))
             gateway = subnet[1]
         if config.fixed_cidr and not config.fixed_cidr.subnet_of(subnet):
             raise InvalidInput(f"invalid --fixed-cidr {config.fixed_cidr}: parent subnet {subnet} doesn't contain ip-range")
+        if config.default_gateway and config.default_gateway not in subnet:
+            raise InvalidInput(f"default gateway ip must be part of the network: {config.default_gateway} is not in {subnet}")
         return Subnet(subnet=subnet, gateway=gateway, range=config.fixed_cidr or subnet)
-
-    @staticmethod
-    def _foreign_routes(bridge: str) -> tuple[ipaddress.IPv4Network, ...]:
-        return route.connected_subnets(except_interface=bridge)
 
     def _renumber(self, known: Network, wanted: Network) -> None:
         if known.subnets[0].subnet == wanted.subnets[0].subnet and known.subnets[0].gateway == wanted.subnets[0].gateway:
@@ -199,6 +200,13 @@ class Networks:
             if endpoint.network == known.id:
                 self._store.delete_endpoint(endpoint.id)
         self._store.forget_addresses(known.id)
+
+
+def _used_elsewhere(bridge: str) -> tuple[ipaddress.IPv4Network, ...]:
+    """What the host's other interfaces are on: by their routes, and by their addresses also while they are down."""
+    own = {entry.ip for entry in address.of(bridge)} if index(bridge) is not None else set()
+    addresses = (ipaddress.IPv4Network(entry) for entry in address.local() if entry not in own)
+    return (*route.connected_subnets(except_interface=bridge), *addresses)
 
 
 def _overlaps(subnet: ipaddress.IPv4Network, others: Sequence[ipaddress.IPv4Network]) -> bool:

@@ -192,16 +192,19 @@ class Sandboxes:
             sandbox=container.id,
             mac=container.spec.network.mac or random_mac(os.urandom(6)),
             address=ipaddress.IPv4Interface((address, pool.subnet.prefixlen)),
-            gateway=pool.gateway,
+            gateway=self._gateway(network, pool),
             host_interface=f"veth{endpoint_id[:7]}",
         )
         self._store.put_endpoint(endpoint)
         undo.push(f"forget endpoint {endpoint_id[:12]}", partial(self._store.delete_endpoint, endpoint_id))
         return endpoint
 
-    @staticmethod
-    def _choose(network: Network, pool: Subnet, taken: Taken) -> ipaddress.IPv4Address:
-        return addresses.choose(pool, taken, network=f"{network.name} ({network.id})")
+    def _choose(self, network: Network, pool: Subnet, taken: Taken) -> ipaddress.IPv4Address:
+        return addresses.choose(pool, {**taken, self._gateway(network, pool): None}, network=f"{network.name} ({network.id})")
+
+    def _gateway(self, network: Network, pool: Subnet) -> ipaddress.IPv4Address:
+        """The container's way out: the bridge, unless the daemon's --default-gateway names another router on it."""
+        return (self._config.default_gateway if network.name == "bridge" else None) or pool.gateway
 
     def _attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> Endpoint:
         self._drivers[network.driver].attach(network, endpoint, namespace, undo)
