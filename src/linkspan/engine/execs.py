@@ -13,10 +13,10 @@ from linkspan.engine.merge import merged_env
 from linkspan.engine.requests import ExecRequest
 from linkspan.errors import Conflict, EngineError, InvalidInput, NotFound
 from linkspan.model.container import Container, Exec, Process, Status
-from linkspan.runtime import spec
 from linkspan.runtime.attach import Attachment
 from linkspan.runtime.exec import Execution
 from linkspan.runtime.monitor import Runtime
+from linkspan.runtime.users import resolve_user
 from linkspan.store.base import Store
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Execs:
         self._execs[exec_id] = replace(made, running=True)
         rootfs = self._files.of(container.id) / "rootfs"
         try:
-            user = await asyncio.to_thread(spec.resolve_user, rootfs, made.process.user, container.spec.security.group_add)
+            user = await asyncio.to_thread(resolve_user, rootfs, made.process.user, container.spec.security.group_add)
             execution = await self._runtime.exec(container, made, user=user, attach=not detach)
         except EngineError as error:
             self._execs[exec_id] = replace(made, exit_code=126 if "permission denied" in str(error) else 127)

@@ -26,10 +26,10 @@ from linkspan.images.store import ImageStore
 from linkspan.kernel import mount
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.container import Container, State, Status
-from linkspan.runtime import spec
 from linkspan.runtime.monitor import Runtime
 from linkspan.runtime.oci import find_init
 from linkspan.runtime.spec import Launch
+from linkspan.runtime.users import User, resolve_user
 from linkspan.store.base import Store
 from linkspan.undo import Undo
 
@@ -43,7 +43,7 @@ class Prepared:
     place: Place
     rootfs: Path
     files: tuple[tuple[Path, str], ...]
-    user: spec.User
+    user: User
 
 
 class Launcher:
@@ -100,7 +100,7 @@ class Launcher:
         mount.overlay([lower], folder / "upper", folder / "work", rootfs)
         undo.push(f"unmount {rootfs}", partial(mount.unmount, rootfs))
         files = self.files.write(container, place)
-        user = spec.resolve_user(rootfs, container.spec.process.user, container.spec.security.group_add)
+        user = resolve_user(rootfs, container.spec.process.user, container.spec.security.group_add)
         return Prepared(place=place, rootfs=rootfs, files=files, user=user)
 
     async def _run(self, container: Container, prepared: Prepared) -> Container:

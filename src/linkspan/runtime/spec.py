@@ -12,9 +12,7 @@ from linkspan.runtime.capabilities import CAPABILITIES, granted
 from linkspan.runtime.devices import Node
 from linkspan.runtime.host import Host
 from linkspan.runtime.mounts import INIT_PATH, render_mounts, root_propagation
-from linkspan.runtime.users import User, resolve_user
-
-__all__ = ["Launch", "User", "exec_process", "render", "resolve_user", "validate"]
+from linkspan.runtime.users import User
 
 Json = dict[str, Any]
 """A JSON object of the runtime-spec's."""
