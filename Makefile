@@ -1,6 +1,6 @@
 # make demo    set everything up, start an engine, show the four network modes, clean up
 # make test    set everything up, check the code and run all tests
-.PHONY: demo test check bench clean setup help
+.PHONY: demo test check bench soak clean setup help
 
 BIN := .venv/bin
 
@@ -8,6 +8,7 @@ help:
 	@sed -n 's/^# //p' Makefile
 	@echo "make check   format, lint, types, import rules, and the tests that need no root"
 	@echo "make bench   measure against a real dockerd, and write docs/benchmarks.md"
+	@echo "make soak    hunt for faults for half an hour, and keep the result in docs/reliability.md"
 	@echo "make clean   remove what the targets above made in this folder"
 
 demo:
@@ -28,6 +29,10 @@ check:
 bench:
 	scripts/setup bench
 	$(BIN)/python -m bench
+
+soak:
+	scripts/setup test
+	$(BIN)/python -m tests.campaigns
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build

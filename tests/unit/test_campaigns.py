@@ -1,0 +1,21 @@
+"""The harness of `make soak`."""
+
+from pathlib import Path
+
+from tests.campaigns.campaign import Campaign, Result, Scale, executed
+
+
+def test_what_a_campaign_raises_is_found(tmp_path: Path) -> None:
+    def run(scale: Scale) -> Result:
+        assert scale.folder.is_dir()
+        raise AssertionError("two containers\nhave one address")
+
+    result = executed(Campaign("broken", "Breaks.", run), Scale(folder=tmp_path / "broken"))
+    assert result.found == ["AssertionError: two containers"]
+
+
+def test_a_share_of_a_campaign_does_something(tmp_path: Path) -> None:
+    scale = Scale(folder=tmp_path, share=0.001)
+    assert scale.times(200) == 1
+    assert scale.times(200, least=3) == 3
+    assert scale.random().random() == scale.random().random()
