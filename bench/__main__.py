@@ -1,128 +1,73 @@
-"""`make bench`: linkspan beside a real dockerd — same client, same commands, same image, interleaved.
+"""`make bench`: linkspan beside a real dockerd — same client, same commands, same image, taking turns.
 
-Writes docs/benchmarks.md. Figures are medians; a ratio above 1 means that linkspan is faster.
+python -m bench                        everything; writes docs/benchmarks.md
+python -m bench --only run ps          some parts or rows, shown and not kept (--save keeps them)
+python -m bench --quick --only run     few rounds, and nothing that takes dockerd minutes
+python -m bench --engine linkspan ...  one engine; the other's figures are those kept from the last run
+python -m bench --list                 what there is
+python -m bench --render               write the report again from what was kept
 """
 
-import os
-import platform
-import re
-import statistics
-import subprocess
+import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bench.engines import Contestant, contestants
+from bench import commands, ports, report, results
+from bench.engines import OURS, THEIRS, contestants
+from bench.measure import Effort, Measured, Part
 
-ROUNDS = int(os.environ.get("ROUNDS", "10"))
-REPORT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One thing that is measured: `action` is timed, `after` is not."""
-
-    title: str
-    action: Callable[[Contestant], object]
-    before: Callable[[Contestant], object] = lambda _: None
-    after: Callable[[Contestant], object] = lambda _: None
-    rounds: int = ROUNDS
-
-
-def run(*flags: str) -> Callable[[Contestant], object]:
-    return lambda engine: engine.docker("run", "--rm", *flags, "busybox", "true")
-
-
-def sleeper(*flags: str) -> Callable[[Contestant], object]:
-    return lambda engine: engine.docker("run", "-d", "--name", "box", *flags, "busybox", "sleep", "1000")
-
-
-def remove(engine: Contestant) -> None:
-    engine.docker("rm", "-f", "box")
-
-
-def twenty(engine: Contestant) -> None:
-    with ThreadPoolExecutor(20) as pool:
-        list(pool.map(lambda _: engine.docker("run", "--rm", "busybox", "true"), range(20)))
-
-
-CASES = (
-    Case("`docker run --rm`, bridge", run()),
-    Case("`docker run --rm`, none", run("--net=none")),
-    Case("`docker run --rm`, host", run("--net=host")),
-    Case("`docker run --rm -p 8080:80`", run("-p", "8080:80")),
-    Case("`docker run --rm --net=container:…`", run("--net=container:box"), before=sleeper(), after=remove),
-    Case("`docker run -d`", sleeper(), after=remove),
-    Case("`docker rm -f` of a running container", remove, before=sleeper()),
-    Case("`docker exec`", lambda engine: engine.docker("exec", "box", "true"), before=sleeper(), after=remove),
-    Case("`docker ps`", lambda engine: engine.docker("ps")),
-    Case("`docker run --rm`, 20 at once", twenty, rounds=max(2, ROUNDS // 3)),
-    Case("`docker run -d` with 100 published ports", sleeper("-p", "20000-20099:20000-20099"), after=remove, rounds=max(2, ROUNDS // 3)),
-)
+PARTS: tuple[Part, ...] = (*commands.PARTS, *ports.PARTS)
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, contestants(Path(folder)) as pair:
-        rows = [measured(case, pair) for case in CASES]
-    REPORT.write_text(report(rows))
-    print(REPORT.read_text())
+    given = _arguments()
+    if given.list:
+        print("\n".join(f"{part.name:12} {' '.join(part.rows)}" for part in PARTS))
+        return 0
+    kept = results.load()
+    if not given.render:
+        parts = [part for part in PARTS if not given.only or {part.name, *part.rows} & set(given.only)]
+        for found in measure(parts, given.engine, Effort(3 if given.quick else given.rounds, full=not given.quick)):
+            kept.add(found)
+        print(report.table(kept, {row for part in parts for row in part.rows}))
+    if given.render or given.save or not given.only:
+        kept.save()
+        report.write(kept)
     return 0
 
 
-def measured(case: Case, pair: tuple[Contestant, Contestant]) -> tuple[str, list[float], list[float]]:
-    times: dict[str, list[float]] = {engine.name: [] for engine in pair}
-    for turn in range(case.rounds + 1):
-        for engine in pair if turn % 2 else reversed(pair):
-            case.before(engine)
-            start = time.perf_counter()
-            case.action(engine)
-            taken = time.perf_counter() - start
-            case.after(engine)
-            if turn:  # the first one warms up
-                times[engine.name].append(taken * 1000)
-    ours, theirs = (times[engine.name] for engine in pair)
-    print(f"{case.title}: {statistics.median(ours):.0f} ms, {statistics.median(theirs):.0f} ms", file=sys.stderr)
-    return case.title, ours, theirs
+def measure(parts: Sequence[Part], names: Sequence[str], effort: Effort) -> Iterator[Measured]:
+    """Measure each part; those with the same dockerd follow one another on the same engines."""
+    for flags, some in _by_flags(parts):
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder, contestants(Path(folder), names, *flags) as field:
+            for part in some:
+                begun = time.monotonic()
+                print(f"{part.name}:", file=sys.stderr)
+                yield from part.measure(field, effort)
+                print(f"  ({time.monotonic() - begun:.0f} s)", file=sys.stderr)
 
 
-def report(rows: list[tuple[str, list[float], list[float]]]) -> str:
-    lines = [
-        "# Benchmarks",
-        "",
-        "Written by `make bench`: both engines on one machine, each in a network namespace of its own, the same docker client, the same",
-        "image (linkspan's built-in busybox), taking turns. Medians in milliseconds, in brackets the fastest and the slowest.",
-        "",
-        f"- machine: {os.cpu_count()} cores, {_memory()} GiB, Linux {platform.release()} {platform.machine()}",
-        f"- linkspan {version('linkspan')} on Python {platform.python_version()}",
-        f"- {_said('runc', '--version')}, {_said('conmon', '--version')}",
-        f"- {_said('dockerd', '--version')}; client: {_said('docker', '--version')}",
-        f"- {ROUNDS} rounds, {time.strftime('%Y-%m-%d')}",
-        "",
-        "| | linkspan | dockerd | ratio |",
-        "|---|---:|---:|---:|",
-    ]
-    for title, ours, theirs in rows:
-        ratio = statistics.median(theirs) / statistics.median(ours)
-        lines.append(f"| {title} | {_spread(ours)} | {_spread(theirs)} | {ratio:.1f} |")
-    return "\n".join(lines) + "\n"
+def _by_flags(parts: Iterable[Part]) -> list[tuple[tuple[str, ...], list[Part]]]:
+    groups: dict[tuple[str, ...], list[Part]] = {}
+    for part in parts:
+        groups.setdefault(part.dockerd, []).append(part)
+    return list(groups.items())
 
 
-def _spread(times: list[float]) -> str:
-    return f"{statistics.median(times):.0f} ({min(times):.0f}–{max(times):.0f})"
-
-
-def _memory() -> int:
-    found = re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
-    return round(int(found[1]) / 2**20) if found else 0
-
-
-def _said(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()[0]
+def _arguments() -> argparse.Namespace:
+    names = sorted({name for part in PARTS for name in (part.name, *part.rows)})
+    parser = argparse.ArgumentParser("bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help="parts or rows, see --list")
+    parser.add_argument("--engine", nargs="+", choices=(OURS, THEIRS), default=[OURS, THEIRS])
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--quick", action="store_true", help="three rounds, and nothing that takes dockerd minutes")
+    parser.add_argument("--save", action="store_true", help="keep what was measured, and write the report")
+    parser.add_argument("--render", action="store_true", help="only write the report again")
+    parser.add_argument("--list", action="store_true", help="name the parts and their rows")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,37 +1,114 @@
 """The two engines that are compared, each in a network namespace of its own with no way out."""
 
 import contextlib
+import http.client
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+
+OURS, THEIRS = "linkspan", "dockerd"
+CGROUP = "linkspan-bench"
+"""What dockerd makes its containers' cgroups in, so that nothing of it is left among those of another dockerd."""
+PATIENCE = 120
+"""How long an engine may take to start or to stop, seconds."""
+
+
+class Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
 
 
 @dataclass
 class Contestant:
-    """A running engine: `docker(…)` is the same client for both."""
+    """An engine: `docker(…)` is the same client for both, `ask(…)` speaks to the API itself."""
 
     name: str
     socket: Path
     namespace: Path
+    command: Sequence[str]
+    log: Path
     client: str = field(default_factory=lambda: shutil.which("docker") or "docker")
-
-    def command(self, *args: str) -> list[str]:
-        return ["nsenter", f"--net={self.namespace}", self.client, "-H", f"unix://{self.socket}", *args]
+    process: subprocess.Popen[bytes] | None = None
 
     def docker(self, *args: str, stdin: bytes = b"", check: bool = True) -> str:
-        done = subprocess.run(self.command(*args), input=stdin, capture_output=True, check=False)
+        command = [self.client, "-H", f"unix://{self.socket}", *args]
+        done = subprocess.run(command, input=stdin, capture_output=True, check=False, env={"PATH": os.environ["PATH"]})
         if check and done.returncode != 0:
-            raise RuntimeError(f"{self.name}: docker {' '.join(args)}: {done.stderr.decode()}")
+            raise RuntimeError(f"{self.name}: docker {' '.join(args)[:300]}: {done.stderr.decode()[:2000]}")
         return done.stdout.decode(errors="replace").strip()
 
-    def answers(self) -> bool:
-        return self.socket.exists() and subprocess.run(self.command("version"), capture_output=True, check=False).returncode == 0
+    def dockers(self, *commands: Sequence[str], at_once: int = 4) -> list[str]:
+        """Run several docker commands, some of them at once."""
+        with ThreadPoolExecutor(at_once) as pool:
+            return list(pool.map(lambda args: self.docker(*args), commands))
+
+    def ask(self, path: str) -> bytes:
+        """Return the body of the engine's answer to one GET on a new connection."""
+        with contextlib.closing(Connection(self.socket)) as connection:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"{self.name}: GET {path}: {answer.status} {body[:300]!r}")
+        return body
+
+    def serves(self) -> bool:
+        try:
+            self.ask("/containers/json")
+        except (OSError, http.client.HTTPException, RuntimeError):
+            return False
+        return True
+
+    def start(self) -> float:
+        """Start the engine and wait until it serves; returns how long that took."""
+        with self.log.open("ab") as log:
+            begun = time.perf_counter()
+            self.process = subprocess.Popen(self.inside(*self.command), stdout=log, stderr=log, start_new_session=True)
+        while not self.serves():
+            if self.process.poll() is not None or time.perf_counter() - begun > PATIENCE:
+                raise RuntimeError(f"{self.name} did not start:\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.002)
+        return time.perf_counter() - begun
+
+    def stop(self) -> None:
+        """End the engine as systemd does."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def inside(self, *command: str) -> list[str]:
+        """Return a command that runs in the engine's network namespace."""
+        return ["nsenter", f"--net={self.namespace}", *command]
+
+    def remove_containers(self) -> None:
+        if ids := self.docker("ps", "-aq").split():
+            self.docker("rm", "-f", *ids)
+
+
+Field = Sequence[Contestant]
+"""Those that take turns."""
 
 
 @contextlib.contextmanager
@@ -46,64 +123,87 @@ def namespace(path: Path) -> Iterator[Path]:
         path.unlink()
 
 
-def unmount_below(folder: Path) -> None:
-    """Take away what is mounted below a folder, the innermost first."""
+@contextlib.contextmanager
+def running(name: str, folder: Path, command: Sequence[str], address: Path) -> Iterator[Contestant]:
+    """Start an engine in a namespace of its own, and end it with all its containers."""
+    (folder / name).mkdir()
+    with namespace(folder / f"{name}.net") as where:
+        contestant = Contestant(name, address, where, command, folder / f"{name}.log")
+        try:
+            contestant.start()
+            yield contestant
+        finally:
+            try:
+                if contestant.serves():
+                    contestant.remove_containers()
+                contestant.stop()
+            finally:
+                sweep(folder / name, where)
+
+
+def sweep(folder: Path, where: Path) -> None:
+    """Take away what an engine left: processes in its namespace or on its files, and mounts."""
+    for pid in {*processes_in(where), *_processes_on(folder)} - {os.getpid()}:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for point in reversed([point for point in points if point.startswith(f"{folder}/")]):
         subprocess.run(["umount", "--lazy", point], check=True)
+    for group in [*Path("/sys/fs/cgroup").glob(f"*/{CGROUP}"), Path("/sys/fs/cgroup") / CGROUP]:
+        with contextlib.suppress(OSError):  # not there, or in use by another run
+            group.rmdir()
+
+
+def processes_in(where: Path) -> dict[int, str]:
+    """The processes of a network namespace, by pid: the engine and its helpers, and no container but those in host mode."""
+    wanted = where.stat().st_ino
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            if (entry / "ns/net").stat().st_ino == wanted:
+                found[int(entry.name)] = (entry / "comm").read_text().strip()
+    return found
+
+
+def _processes_on(folder: Path) -> set[int]:
+    """Those that name the folder in their command line, or have it in their mounts and not in ours: containers."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            private = (entry / "ns/mnt").stat().st_ino != Path("/proc/self/ns/mnt").stat().st_ino
+            if str(folder).encode() in (entry / "cmdline").read_bytes() or (private and str(folder) in (entry / "mountinfo").read_text()):
+                found.add(int(entry.name))
+    return found
 
 
 @contextlib.contextmanager
-def running(name: str, folder: Path, command: list[str], socket: Path) -> Iterator[Contestant]:
-    """Start an engine, wait until it answers, and end it with all its containers."""
-    with namespace(folder / f"{name}.net") as where, (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(["nsenter", f"--net={where}", *command], stdout=log, stderr=log, start_new_session=True)
-        contestant = Contestant(name, socket, where)
-        try:
-            deadline = time.monotonic() + 60
-            while not contestant.answers():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"{name} did not start:\n{(folder / f'{name}.log').read_text()[-3000:]}")
-                time.sleep(0.05)
-            yield contestant
-        finally:
-            if contestant.answers() and (ids := contestant.docker("ps", "-aq").split()):
-                contestant.docker("rm", "-f", *ids)
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-            unmount_below(folder / name)  # dockerd leaves its namespace file mounted
-
-
-@contextlib.contextmanager
-def contestants(folder: Path) -> Iterator[tuple[Contestant, Contestant]]:
-    """linkspan and dockerd with the same image: linkspan's built-in busybox."""
-    ours, theirs = folder / "linkspan", folder / "dockerd"
-    for home in (ours, theirs):
-        home.mkdir()
-    settings = folder / "settings.json"
-    settings.write_text("{}")
-    us = [
-        sys.executable,
-        "-m",
-        "linkspan",
-        "daemon",
-        "--config-file",
-        str(settings),
-        "--data-root",
-        f"{ours}/data",
-        "--exec-root",
-        f"{ours}/run",
-    ]
-    them = ["dockerd", "--config-file", str(settings), "--data-root", f"{theirs}/data", "--exec-root", f"{theirs}/run"]
-    them += ["--pidfile", f"{theirs}/pid", "-H", f"unix://{theirs}/docker.sock"]
-    with (
-        running("linkspan", folder, us, ours / "run" / "linkspan.sock") as linkspan,
-        running("dockerd", folder, them, theirs / "docker.sock") as dockerd,
-    ):
+def contestants(folder: Path, names: Sequence[str], *flags: str) -> Iterator[Field]:
+    """Give the named engines, with the same image: linkspan's built-in busybox. `flags` are dockerd's."""
+    with contextlib.ExitStack() as stack:
+        linkspan = stack.enter_context(running(OURS, folder, _linkspan(folder), folder / OURS / "run/linkspan.sock"))
+        if THEIRS not in names:
+            yield [linkspan]
+            return
+        dockerd = stack.enter_context(running(THEIRS, folder, [*_dockerd(folder), *flags], folder / THEIRS / "docker.sock"))
         archive = folder / "busybox.tar"
         linkspan.docker("save", "-o", str(archive), "busybox")
         dockerd.docker("load", "-i", str(archive))
-        yield linkspan, dockerd
+        yield [linkspan, dockerd] if OURS in names else [dockerd]
+
+
+def _linkspan(folder: Path) -> list[str]:
+    roots = ["--data-root", f"{folder}/{OURS}/data", "--exec-root", f"{folder}/{OURS}/run"]
+    return [sys.executable, "-m", "linkspan", "daemon", "--config-file", _no_settings(folder), *roots]
+
+
+def _dockerd(folder: Path) -> list[str]:
+    home = folder / THEIRS
+    roots = ["--data-root", f"{home}/data", "--exec-root", f"{home}/run", "--pidfile", f"{home}/pid", "-H", f"unix://{home}/docker.sock"]
+    return ["dockerd", "--config-file", _no_settings(folder), "--cgroup-parent", f"/{CGROUP}", *roots]
+
+
+def _no_settings(folder: Path) -> str:
+    """The machine's own settings are not for measurements."""
+    path = folder / "settings.json"
+    path.write_text("{}")
+    return str(path)

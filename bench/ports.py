@@ -1,0 +1,53 @@
+"""Published ports by the hundred and the thousand."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from bench.engines import THEIRS, Contestant, Field, processes_in
+from bench.measure import Effort, Measured, Part, calm, measured
+
+FIRST = 20000
+
+
+def span(count: int, first: int = FIRST) -> str:
+    """Return the value of `-p` for so many ports."""
+    last = first + count - 1
+    return f"{first}-{last}:{first}-{last}"
+
+
+def round_of(engine: Contestant, count: int) -> tuple[float, float, float]:
+    """Start and remove a container with so many ports; returns both times in ms, and how many processes the ports cost."""
+    engine.docker("run", "-d", "--name", "plain", "busybox", "sleep", "1000")
+    plain = len(processes_in(engine.namespace))
+    engine.docker("rm", "-f", "plain")
+    start = _timed(lambda: engine.docker("run", "-d", "--name", "box", "-p", span(count), "busybox", "sleep", "1000"))
+    more = len(processes_in(engine.namespace)) - plain
+    return start, _timed(lambda: engine.docker("rm", "-f", "box")), more
+
+
+def ports(count: int, rows: tuple[str, ...]) -> Part:
+    """A part that starts and removes a container with so many ports. dockerd takes minutes for a thousand: once, in a full run."""
+
+    def measure(field: Field, effort: Effort) -> Iterator[Measured]:
+        busy = calm()
+        found: dict[str, list[tuple[float, float, float]]] = {engine.name: [] for engine in field}
+        for turn in range(effort.fewer(3)):
+            for engine in field if turn % 2 else reversed(field):
+                if count < 1000 or engine.name != THEIRS or (effort.full and not found[engine.name]):
+                    found[engine.name].append(round_of(engine, count))
+        for place, row in enumerate(rows):
+            yield measured(row, {name: [figures[place] for figures in rounds] for name, rounds in found.items()}, busy)
+
+    return Part(f"ports{count}", rows, measure)
+
+
+def _timed(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return (time.perf_counter() - start) * 1000
+
+
+PARTS = (
+    ports(100, ("ports-start-100", "ports-remove-100")),
+    ports(1000, ("ports-start", "ports-remove", "ports-processes")),
+)
