@@ -55,7 +55,7 @@ def test_rm_leaves_nothing(engine: Engine) -> None:
     engine.docker("run", "--rm", "busybox", "true")
     until(lambda: engine.docker("ps", "-aq") == "")
     until(lambda: "veth" not in engine.host.sh("ip", "link"), what="the interface is gone")
-    assert list((engine.folder / "data" / "containers").iterdir()) == []
+    until(lambda: list((engine.folder / "data" / "containers").iterdir()) == [], what="its folder is gone")
 
 
 def test_create_start_stop(engine: Engine) -> None:

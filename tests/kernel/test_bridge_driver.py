@@ -135,7 +135,7 @@ def test_detach_and_delete_are_idempotent_and_leave_nothing(host: Host, namespac
     host.run(create)
     host.run(lambda: attach(namespace))
     for _ in range(2):
-        host.run(lambda: BridgeDriver(Firewall()).detach(NETWORK, ENDPOINT))
+        host.run(lambda: BridgeDriver(Firewall()).detach(NETWORK, [ENDPOINT]))
         host.run(lambda: BridgeDriver(Firewall()).delete(NETWORK))
     assert interfaces(host) == ["lo"]
     assert "docker0" not in host.sh("nft", "list", "ruleset")

@@ -1,5 +1,6 @@
 """What a network type must be able to do."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,8 +27,8 @@ class Driver(Protocol):
     def attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> None:
         """Make the endpoint's interface in the namespace, with its addresses and routes."""
 
-    def detach(self, network: Network, endpoint: Endpoint) -> None:
-        """Take the endpoint's interface away."""
+    def detach(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
+        """Take the endpoints' interfaces away, together: that is much faster than one by one."""
 
     def delete(self, network: Network) -> None:
         """Take the network off the host."""

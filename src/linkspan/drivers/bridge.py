@@ -1,6 +1,7 @@
 """Bridge networks: a Linux bridge on the host, and a veth pair for each endpoint (Docker's `bridge` driver)."""
 
 import errno
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -63,8 +64,8 @@ class BridgeDriver:
         address.configure_inside(namespace, endpoint.interface, endpoint.ipv4, endpoint.gateway)
         link.set_up(endpoint.host_interface)
 
-    def detach(self, network: Network, endpoint: Endpoint) -> None:
-        link.delete(endpoint.host_interface)
+    def detach(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
+        link.delete_many(endpoint.host_interface for endpoint in endpoints)
 
     def delete(self, network: Network) -> None:
         self._rules.apply(firewall.network_removal(network))

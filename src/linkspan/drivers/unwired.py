@@ -3,6 +3,7 @@
 A container on `host` uses the host's namespace; one on `none` gets a namespace, which always has its loopback interface up.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from linkspan.errors import Unsupported
@@ -26,7 +27,7 @@ class UnwiredDriver:
     def attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> None:
         raise Unsupported(f"the {network.name} network has no interfaces to attach")
 
-    def detach(self, network: Network, endpoint: Endpoint) -> None:
+    def detach(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
         """Nothing was attached."""
 
     def delete(self, network: Network) -> None:

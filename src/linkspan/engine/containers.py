@@ -213,7 +213,7 @@ class Containers:
         if mode.kind != "container":
             with contextlib.suppress(NotFound):
                 network = self._lookup.network(str(mode))
-        endpoint = next((e for e in self._store.endpoints() if e.sandbox == container.id and e.network == getattr(network, "id", "")), None)
+        endpoint = next((e for e in self._store.endpoints_of(container.id) if e.network == getattr(network, "id", "")), None)
         folder = self._files.of(container.id)
         key = self._store.sandbox(container.sandbox)
         return ContainerView(

@@ -11,6 +11,7 @@ from linkspan.config import Config
 from linkspan.drivers.base import Driver
 from linkspan.drivers.bridge import BridgeDriver
 from linkspan.drivers.unwired import UnwiredDriver
+from linkspan.engine.cleanup import Cleanup
 from linkspan.engine.containers import Containers
 from linkspan.engine.events import Events
 from linkspan.engine.execs import Execs
@@ -91,8 +92,9 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engin
     facade = Images(images, store)
     runtime = Runtime(choice, config.exec_root, files.folder)
     streams = Streams(store, runtime, files.log)
-    launcher = Launcher(store, kernel, runtime, images, (sandboxes, files, streams, events))
-    lifecycle = Lifecycle(config, store, runtime, launcher)
+    cleanup = Cleanup(store, kernel, runtime, (sandboxes, files))
+    launcher = Launcher(store, kernel, runtime, images, (sandboxes, files, streams, events, cleanup))
+    lifecycle = Lifecycle(config, store, runtime, launcher, cleanup)
     networks = Networks(config, store, kernel, drivers)
     execs = Execs(store, runtime, files, events)
 

@@ -1,4 +1,4 @@
-"""The main path: from a container's record to its running process, and back.
+"""The main path: from a container's record to its running process.
 
     namespace, interface, addresses, ports, rules     one job of the kernel thread
     root file system, /etc files                       the same job
@@ -10,18 +10,18 @@ One Undo spans the job; what fails later first ends the process and then unwinds
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from linkspan.engine.cleanup import Cleanup
 from linkspan.engine.events import Events
 from linkspan.engine.files import ContainerFiles
 from linkspan.engine.sandboxes import Place, Sandboxes
 from linkspan.engine.streams import Streams
-from linkspan.errors import EngineError, InvalidInput
+from linkspan.errors import EngineError, Exhausted, InvalidInput
 from linkspan.images.store import ImageStore
 from linkspan.kernel import mount
 from linkspan.kernel.thread import KernelThread
@@ -47,7 +47,7 @@ class Prepared:
 
 
 class Launcher:
-    """Starts processes of containers, and clears away what an ended one leaves."""
+    """Starts processes of containers."""
 
     def __init__(
         self,
@@ -55,16 +55,25 @@ class Launcher:
         kernel: KernelThread,
         runtime: Runtime,
         images: ImageStore,
-        parts: tuple[Sandboxes, ContainerFiles, Streams, Events],
+        parts: tuple[Sandboxes, ContainerFiles, Streams, Events, Cleanup],
     ) -> None:
         self._store = store
         self._kernel = kernel
         self._runtime = runtime
         self._images = images
-        self.sandboxes, self.files, self.streams, self.events = parts
+        self.sandboxes, self.files, self.streams, self.events, self._cleanup = parts
 
     async def launch(self, container: Container) -> Container:
         """Make the container run and record it: all of it, or none of it. Raises EngineError in Docker's words."""
+        await self._cleanup.cleared(container.id)
+        try:
+            return await self._launch(container)
+        except Exhausted:  # what ended a moment ago may still have its address
+            if not await self._cleanup.everything():
+                raise
+            return await self._launch(container)
+
+    async def _launch(self, container: Container) -> Container:
         lower = await self._images.rootfs(container.spec.image)
         undo = Undo()
         try:
@@ -74,22 +83,10 @@ class Launcher:
             await asyncio.shield(self._kernel.run(partial(undo.unwind, error)))
             raise
 
-    async def clean_up(self, container: Container) -> None:
-        """Clear away the mounts, the runtime's record and, if it was the last one there, the sandbox. Idempotent."""
-        try:
-            await self._runtime.delete(container.id)
-        except EngineError as error:
-            logger.warning("%s: %s", container.name, error)
-        await self._kernel.run(partial(self._clear, container))
-
     async def unpublish(self, container: Container) -> None:
         """Take the container's ports out of the ruleset, so that another one can have them."""
-        await self._kernel.run(partial(self.sandboxes.unpublish, container, container.publishes))
-
-    async def forget(self, container: Container) -> None:
-        """Give back the addresses of a removed container, and remove its folder. Idempotent."""
-        await self._kernel.run(partial(self._forget, container))
-        await asyncio.to_thread(self.files.remove, container.id)
+        if self.sandboxes.has_rules(container):
+            await self._kernel.run(partial(self.sandboxes.unpublish, container, container.publishes))
 
     def _prepare(self, container: Container, lower: Path, undo: Undo) -> Prepared:
         self._check_links(container)
@@ -145,12 +142,3 @@ class Launcher:
                 raise InvalidInput(f"could not get container for {target_id}: No such container: {target_id}")
             if not target.state.running:
                 raise EngineError(f"Cannot link to a non running container: /{target.name} AS /{container.name}/{alias}")
-
-    def _forget(self, container: Container) -> None:
-        mount.unmount(self.files.of(container.id) / "rootfs")  # if the clean-up failed
-        self.sandboxes.forget(container.id)
-
-    def _clear(self, container: Container) -> None:
-        with contextlib.ExitStack() as steps:  # each of them, whatever the others do
-            steps.callback(self.sandboxes.leave, container)
-            steps.callback(mount.unmount, self.files.of(container.id) / "rootfs")

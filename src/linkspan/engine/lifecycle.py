@@ -1,7 +1,7 @@
 """Start, stop and the end of containers.
 
 One lock per container orders what happens to it; the kernel thread orders what happens to the host. What a user waits for
-ends when the process runs or is gone: the clean-up of an ended container follows the answer, under the container's lock.
+ends when the process runs or is gone: `cleanup` follows the answer.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 
 from linkspan.config import Config
+from linkspan.engine.cleanup import Cleanup
 from linkspan.engine.events import Events
 from linkspan.engine.launch import Launcher
 from linkspan.engine.lookup import Lookup
@@ -33,6 +34,9 @@ _REMOVAL_ADVICE = {
     Status.PAUSED: "container is paused and must be unpaused first",
     Status.RESTARTING: "container is restarting: stop the container before removing or force remove",
 }
+KILL = signal_number("SIGKILL")
+SURELY_DEAD = 5.0
+"""Seconds after which a process that was killed is asked for again, with all that belong to it."""
 STEADY = 10.0
 """Seconds that a container must have run for the delay to begin anew."""
 
@@ -40,11 +44,12 @@ STEADY = 10.0
 class Lifecycle:
     """Everything that starts or ends a container."""
 
-    def __init__(self, config: Config, store: Store, runtime: Runtime, launcher: Launcher) -> None:
+    def __init__(self, config: Config, store: Store, runtime: Runtime, launcher: Launcher, cleanup: Cleanup) -> None:
         self._config = config
         self._store = store
         self._runtime = runtime
         self._launcher = launcher
+        self._cleanup = cleanup
         self._lookup = Lookup(store)
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,7 +108,7 @@ class Lifecycle:
         number = signal_number(signal or "SIGKILL")
         if not container.state.running:
             raise Conflict(f"cannot kill container: {ref}: container {container.id} is not running")
-        if number in (signal_number("SIGKILL"), signal_number(container.spec.stop_signal)):
+        if number in (KILL, signal_number(container.spec.stop_signal)):
             self._record(container, replace(container.state, manually_stopped=True))
         await self._runtime.kill(container.id, number)
         self.events.container(container, "kill", signal=str(number))
@@ -161,6 +166,7 @@ class Lifecycle:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._cleanup.everything()
 
     async def _settled(self, container_id: str) -> None:
         async with self.lock(container_id):
@@ -183,7 +189,7 @@ class Lifecycle:
         logger.info("start of %s refused: %s", container.name, error)
         self.streams.abandon(container.id)
         if container.spec.auto_remove:
-            await self.destroy(container, code)
+            self.destroy(container, code)
 
     async def _stop_running(self, container: Container, timeout: int | None, signal: str, *, manual: bool = True) -> None:
         number = signal_number(signal or container.spec.stop_signal)
@@ -195,12 +201,14 @@ class Lifecycle:
             await self._runtime.unpause(container.id)
         await self._runtime.kill(container.id, number)
         self.events.container(container, "kill", signal=str(number))
+        certain = number == KILL
         try:
-            async with asyncio.timeout(None if seconds < 0 else seconds):
+            async with asyncio.timeout(SURELY_DEAD if certain else None if seconds < 0 else seconds):
                 await asyncio.shield(ended)
         except TimeoutError:
-            await self._runtime.kill(container.id, signal_number("SIGKILL"), everyone=True)
-            self.events.container(container, "kill", signal=str(signal_number("SIGKILL")))
+            # Its own PID namespace dies with its first process; in the host's, the others are asked for.
+            await self._runtime.kill(container.id, KILL, everyone=certain or container.spec.security.pid_mode == "host")
+            self.events.container(container, "kill", signal=str(KILL))
             await ended
 
     async def _follow(self, container: Container) -> None:
@@ -227,16 +235,16 @@ class Lifecycle:
         self._tell_network(container, "disconnect")
         self.streams.ended(container_id)
         self.waiters.ended(container_id, WaitResult(exit_code=code))
-        await self._launcher.clean_up(container)
+        self._cleanup.add(container)
         if again and self._timed_restarts:
             self._restarts[container_id] = self._spawn(self._restart_later(left))
         elif container.spec.auto_remove and not again:
-            await self.destroy(left, code)
+            self.destroy(left, code)
 
-    async def destroy(self, container: Container, code: int) -> None:
-        """Remove what an ended container leaves: its record, its address, its files. Called under its lock."""
+    def destroy(self, container: Container, code: int) -> None:
+        """Remove an ended container: its record now, its address and its files soon after. Called under its lock."""
         self._store.delete_container(container.id)
-        await self._launcher.forget(container)
+        self._cleanup.add(container)
         self.events.container(container, "destroy")
         self.streams.abandon(container.id)
         self.waiters.removed(container.id, WaitResult(exit_code=code))
@@ -257,7 +265,7 @@ class Lifecycle:
                     return  # --rm was faster
                 if not left.state.running:
                     self._cancel_restart(container.id)
-                    await self.destroy(left, left.state.exit_code)
+                    self.destroy(left, left.state.exit_code)
                     return
             container = left  # its restart policy was faster: once more
 

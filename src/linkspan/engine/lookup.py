@@ -19,7 +19,8 @@ class Lookup:
 
     def container(self, ref: str) -> Container:
         """Return the container; raises NotFound, or InvalidInput if a prefix fits several."""
-        found = self._store.container(ref) or _find(ref.removeprefix("/"), self._store.containers())
+        name = ref.removeprefix("/")
+        found = self._store.container(ref) or self._store.container_named(name) or _find(name, self._store.containers())
         if isinstance(found, list):
             raise InvalidInput(f"multiple IDs found with provided prefix: {ref}")
         if found is None:

@@ -6,7 +6,7 @@ long as the container runs, whether an engine runs or not (Docker keeps a proxy 
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
@@ -15,7 +15,7 @@ from linkspan.kernel import ports
 from linkspan.model.container import NetworkConfig
 from linkspan.model.network import UNSPECIFIED
 from linkspan.model.publish import PortRequest, Publish
-from linkspan.plan.ports import Allocated, Automatic, wanted
+from linkspan.plan.ports import Allocated, Automatic, Holders, wanted
 from linkspan.undo import Undo
 
 HELD = 1024
@@ -48,18 +48,17 @@ class Ports:
         self,
         config: NetworkConfig,
         default_host_ip: IPv4Address,
-        holders: Iterable[tuple[str, Iterable[Publish]]],
+        holders: Holders,
         undo: Undo,
     ) -> Reservation:
-        """Reserve every host port that `config` asks for; `holders` are the other containers and their ports.
+        """Reserve every host port that `config` asks for; `holders` tells which of them other containers have.
 
         Raises Conflict in Docker's words, with the holder after them.
         """
         reservation = Reservation()
         undo.push("give the reserved host ports back", reservation.close)
-        requests = wanted(config)
-        allocated = Allocated(holders) if requests else Allocated(())
-        for request in requests:
+        allocated = Allocated(holders)
+        for request in wanted(config):
             publish = self._bind(request, request.host_ip or default_host_ip, allocated, reservation)
             allocated.add("this container itself", publish)
             reservation.publishes.append(publish)

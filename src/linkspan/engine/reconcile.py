@@ -69,8 +69,7 @@ class Reconciler:
                 await self._runtime.delete(container_id)
 
     def _sweep(self) -> None:
-        for sandbox in self._store.sandboxes():
-            self._sandboxes.drop_if_empty(sandbox.id)
+        self._sandboxes.clear(sandbox.id for sandbox in self._store.sandboxes())
         known = {sandbox.id for sandbox in self._store.sandboxes()}
         for path in _entries(self._sandboxes.path("any").parent):
             if path.name not in known:

@@ -2,9 +2,10 @@
 
 import ipaddress
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from linkspan.config import Config
@@ -77,34 +78,33 @@ class Sandboxes:
         """The store knows now (or never will) that this container is in its sandbox: it is no longer held for it."""
         self._joining.pop(container_id, None)
 
-    def leave(self, container: Container) -> None:
-        """Delete the sandbox that an ended container was in, unless others still run there. Idempotent."""
-        if container.sandbox and container.sandbox != HOST_SANDBOX:
-            self.drop_if_empty(container.sandbox, leaving=container.id)
-
-    def drop_if_empty(self, sandbox_id: str, *, leaving: str = "") -> None:
-        """Delete the sandbox unless a running container other than `leaving` is in it. Idempotent."""
-        running = {other.id: other.sandbox for other in self._store.containers() if other.state.running}
-        if any(sandbox == sandbox_id and member != leaving for member, sandbox in (running | self._joining).items()):
-            return
-        for endpoint in self.endpoints_of(sandbox_id):
-            self._detach(endpoint)
-        netns.delete(self.path(sandbox_id))
-        self._store.delete_sandbox(sandbox_id)
-
-    def endpoints_of(self, container_id: str) -> tuple[Endpoint, ...]:
-        """Return the endpoints that belong to the sandbox made for this container."""
-        return tuple(endpoint for endpoint in self._store.endpoints() if endpoint.sandbox == container_id)
+    def clear(self, sandbox_ids: Iterable[str]) -> None:
+        """Delete those of the sandboxes that no container runs or starts in, together. Idempotent."""
+        empty = [sandbox_id for sandbox_id in dict.fromkeys(sandbox_ids) if not self._in_use(sandbox_id)]
+        endpoints = [endpoint for sandbox_id in empty for endpoint in self._store.endpoints_of(sandbox_id)]
+        for network in self._store.networks():
+            self._drivers[network.driver].detach(network, [endpoint for endpoint in endpoints if endpoint.network == network.id])
+        for sandbox_id in empty:
+            netns.delete(self.path(sandbox_id))
+        with self._store.transaction():
+            for endpoint in endpoints:
+                self._detached(endpoint)
+            for sandbox_id in empty:
+                self._store.delete_sandbox(sandbox_id)
 
     def endpoint_of(self, container_id: str) -> Endpoint | None:
-        """Return the sandbox's endpoint, None if it has none."""
-        return next(iter(self.endpoints_of(container_id)), None)
+        """Return the endpoint of the sandbox made for this container, None if it has none."""
+        return next(iter(self._store.endpoints_of(container_id)), None)
 
     def forget(self, container_id: str) -> None:
         """Give back the addresses of a removed container, unless others still run in its sandbox."""
-        for endpoint in self.endpoints_of(container_id):
+        for endpoint in self._store.endpoints_of(container_id):
             if not endpoint.attached:
                 self._store.delete_endpoint(endpoint.id)
+
+    def has_rules(self, container: Container) -> bool:
+        """Whether there is something in the ruleset that `unpublish` takes out."""
+        return bool(container.publishes or container.spec.network.links)
 
     def unpublish(self, container: Container, publishes: Sequence[Publish]) -> None:
         """Take ports and links of a container out of the ruleset. Idempotent."""
@@ -213,18 +213,18 @@ class Sandboxes:
         undo.push(f"mark endpoint {endpoint.id[:12]} as detached", partial(self._store.put_endpoint, endpoint))
         return attached
 
-    def _detach(self, endpoint: Endpoint) -> None:
-        network = self._lookup.network(endpoint.network)
-        self._drivers[network.driver].detach(network, endpoint)
+    def _in_use(self, sandbox_id: str) -> bool:
+        return sandbox_id in ("", HOST_SANDBOX) or bool(self._store.members(sandbox_id)) or sandbox_id in self._joining.values()
+
+    def _detached(self, endpoint: Endpoint) -> None:
         if self._store.container(endpoint.sandbox) is None:
             self._store.delete_endpoint(endpoint.id)
         else:
             self._store.put_endpoint(replace(endpoint, attached=False))
 
     def _publish(self, container: Container, network: Network, endpoint: Endpoint, undo: Undo) -> Reservation:
-        holders = ((other.name, other.publishes) for other in self._store.containers() if other.id != container.id)
         try:
-            reservation = self._ports.allocate(container.spec.network, network.default_host_ip, holders, undo)
+            reservation = self._ports.allocate(container.spec.network, network.default_host_ip, self._holders, undo)
         except EngineError as error:
             where = f"driver failed programming external connectivity on endpoint {container.name} ({endpoint.id})"
             error.args = (f"failed to set up container networking: {where}: {error}",)
@@ -235,6 +235,12 @@ class Sandboxes:
             self._firewall.apply(rules)
             undo.push(f"unpublish ports of {container.name}", partial(self.unpublish, container, reservation.publishes))
         return reservation
+
+    def _holders(self, protocol: str, host_port: int) -> Iterator[tuple[IPv4Address, str]]:
+        for container in self._store.publishers(protocol, host_port):
+            for publish in container.publishes:
+                if (publish.port.protocol, publish.host_port) == (protocol, host_port):
+                    yield publish.host_ip, container.name
 
     def _links(self, container: Container, endpoint: Endpoint) -> list[firewall.Link]:
         """Return what lets a container reach those it has legacy links to, also where icc is off."""

@@ -92,7 +92,10 @@ def delete_many(names: Iterable[str]) -> None:
 
     Deleting waits for grace periods of the kernel: a group waits once, a hundred veths one by one for over a second. Idempotent.
     """
-    for name in names:
+    doomed = tuple(names)
+    if not doomed:
+        return
+    for name in doomed:
         # RTM_SETLINK and not RTM_NEWLINK: with that, older kernels take a name that is gone as "all of this group".
         with translated(f"delete interface {name}", {errno.ENODEV: None}):
             host().change(RTM_SETLINK, _message(name, [("IFLA_GROUP", DOOMED_GROUP)]))

@@ -33,9 +33,12 @@ PACKAGES = {
     "skopeo": "skopeo",
     "tini-static": "tini",
     "umoci": "umoci",
+    "unshare": "util-linux",
 }
 """Programs and the Debian packages that bring them; one that is not listed is taken to have its package's name."""
 
+_ENDED = ("Z", "X")
+"""States of a process that runs no more: zombie, dead."""
 _FURTHER_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/libexec/podman")
 """Where to look after PATH: services and users often have no sbin in it."""
 
@@ -122,16 +125,26 @@ async def start(
     stdout: int | IO[Any] = subprocess.DEVNULL,
     stderr: int | IO[Any] = subprocess.DEVNULL,
     env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
     pass_fds: Iterable[int] = (),
 ) -> asyncio.subprocess.Process:
-    """Start a program; raises MissingTool, CommandFailed if it cannot be executed. The caller waits for it."""
+    """Start a program, in the folder `cwd` if that is given; the caller waits for it.
+
+    Raises MissingTool, CommandFailed if it cannot be executed.
+    """
     command = _command(args)
     try:
         return await asyncio.create_subprocess_exec(
-            *command, stdin=stdin, stdout=stdout, stderr=stderr, env=env, pass_fds=tuple(pass_fds), start_new_session=True
+            *command, stdin=stdin, stdout=stdout, stderr=stderr, env=env, cwd=cwd, pass_fds=tuple(pass_fds), start_new_session=True
         )
     except OSError as error:
         raise _not_started(command, error) from error
+
+
+def parent(pid: int) -> int:
+    """Return the parent of a process, 0 if it has ended; equivalent to field 4 of `cat /proc/PID/stat`."""
+    state, parent_pid, *_ = _fields(pid)
+    return 0 if state in _ENDED else int(parent_pid)
 
 
 def start_time(pid: int) -> int:
@@ -139,12 +152,8 @@ def start_time(pid: int) -> int:
 
     Equivalent to field 22 of `cat /proc/PID/stat`.
     """
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    state, *fields = text.rpartition(")")[2].split()  # the name before it may hold spaces and parentheses
-    return 0 if state in ("Z", "X") else int(fields[18])
+    state, *fields = _fields(pid)
+    return 0 if state in _ENDED else int(fields[18])
 
 
 def is_alive(pid: int, start: int) -> bool:
@@ -177,6 +186,24 @@ def kill(pid: int, start: int, signal: int) -> None:
             return
         except OSError as error:
             raise KernelError(f"send signal {signal} to process {pid}", error.errno or errno.EIO) from error
+
+
+def kill_child(pid: int, parent_pid: int, signal: int) -> bool:
+    """Send a signal to a process if it is a child of `parent_pid`, which must live; returns whether it was. Raises KernelError."""
+    start = start_time(pid)
+    if not start or parent(pid) != parent_pid:
+        return False
+    kill(pid, start, signal)
+    return True
+
+
+def _fields(pid: int) -> list[str]:
+    """Read /proc/PID/stat from the state on (proc(5)); a process that is gone is in state X."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ["X", "0"]
+    return text.rpartition(")")[2].split()  # the name before it may hold spaces and parentheses
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """Host ports: which are wanted, which may be tried, which are another container's."""
 
-from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -17,23 +16,26 @@ def wanted(config: NetworkConfig) -> list[PortRequest]:
     return sorted((*config.requests, *automatic), key=lambda request: (request.first == 0, request.last - request.first))
 
 
-class Allocated:
-    """The host ports that containers hold, by protocol and number."""
+Holders = Callable[[str, int], Iterable[tuple[IPv4Address, str]]]
+"""Tells who holds a host port (protocol, number) already: (address, container name) pairs."""
 
-    def __init__(self, holders: Iterable[tuple[str, Iterable[Publish]]]) -> None:
-        """Take (container name, its ports) pairs."""
-        self._holders: dict[tuple[str, int], list[tuple[IPv4Address, str]]] = defaultdict(list)
-        for name, publishes in holders:
-            for publish in publishes:
-                self.add(name, publish)
+
+class Allocated:
+    """The host ports that containers hold: those of others, and those given to this one so far."""
+
+    def __init__(self, holders: Holders) -> None:
+        self._holders = holders
+        self._added: dict[tuple[str, int], list[tuple[IPv4Address, str]]] = {}
 
     def add(self, name: str, publish: Publish) -> None:
         """Note that the container `name` holds the port."""
-        self._holders[publish.port.protocol, publish.host_port].append((publish.host_ip, name))
+        self._added.setdefault((publish.port.protocol, publish.host_port), []).append((publish.host_ip, name))
 
     def holder(self, publish: Publish) -> str:
         """Return the name of the container that `publish` would clash with, empty for none: 0.0.0.0 clashes with every address."""
-        for address, name in self._holders.get((publish.port.protocol, publish.host_port), ()):
+        place = (publish.port.protocol, publish.host_port)
+        held: list[tuple[IPv4Address, str]] = [*self._holders(*place), *self._added.get(place, ())]
+        for address, name in held:
             if UNSPECIFIED in (address, publish.host_ip) or address == publish.host_ip:
                 return name
         return ""

@@ -100,8 +100,8 @@ class Conmon:
             environment = {**_ENVIRONMENT, "_OCI_SYNCPIPE": str(sync.write_end), **(attaching.environment if attaching else {})}
             descriptors = (sync.write_end, *(attaching.descriptors if attaching else ()), *pass_fds)
             monitor = await process.start(
-                # conmon drops a mark into its working directory when memory runs out.
-                *("env", f"--chdir={folder.bundle}", *self._command(folder), *options),
+                *(*self._command(folder), *options),
+                cwd=folder.bundle,  # conmon drops a mark into its working directory when memory runs out
                 env=environment,
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=descriptors,
@@ -114,9 +114,10 @@ class Conmon:
         return self._running(folder, report, errors.decode(errors="replace"))
 
     def _command(self, folder: Folder) -> list[str | Path]:
-        runtime = [f"--root={self.root}", f"--log={folder.runtime_log}", "--log-format=json"]
+        program, *first = self.choice.creator
+        runtime = [*first, f"--root={self.root}", f"--log={folder.runtime_log}", "--log-format=json"]
         return [
-            *(self.program, "--api-version", "1", "--runtime", self.choice.program, "--bundle", folder.bundle),
+            *(self.program, "--api-version", "1", "--runtime", program, "--bundle", folder.bundle),
             *("--full-attach", "--persist-dir", folder.bundle, "--no-sync-log", "--log-level", "error"),
             *("--container-pidfile", folder.process_pid, "--conmon-pidfile", folder.monitor_pid),
             *(f"--runtime-arg={argument}" for argument in runtime),

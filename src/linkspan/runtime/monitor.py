@@ -20,6 +20,7 @@ from linkspan.runtime import devices
 from linkspan.runtime.attach import Attachment
 from linkspan.runtime.conmon import Conmon, Folder, Running, last_error, refused
 from linkspan.runtime.exec import Execution, Starter, exec_folder
+from linkspan.runtime.filters import Filters
 from linkspan.runtime.host import inspect_host
 from linkspan.runtime.oci import Choice
 from linkspan.runtime.spec import Launch, render, validate
@@ -51,6 +52,7 @@ class Runtime:
         self._containers = containers
         self._conmon = Conmon(program=process.find("conmon"), choice=choice, root=self._root)
         self._starter = Starter(conmon=self._conmon, host=self._host)
+        self._filters = Filters(self._root)
         self._attachments: defaultdict[str, weakref.WeakSet[Attachment]] = defaultdict(weakref.WeakSet)
 
     def validate(self, spec: Spec) -> None:
@@ -65,10 +67,11 @@ class Runtime:
         container = launch.container
         folder = self._folder(container.id)
         config = render(launch, self._host, devices.gather(container.spec.resources.devices, privileged=container.spec.security.privileged))
+        self._filters.supply(config)
         await self.delete(container.id)  # a crash may have left something
         try:
             self._prepare(folder, config)
-            return await _completed(
+            running = await _completed(
                 self._conmon.run(
                     folder,
                     *("--cid", container.id, "--cuuid", container.id, "--name", container.name),
@@ -83,6 +86,8 @@ class Runtime:
                 prefix = "failed to create task for container: failed to create shim task: OCI runtime create failed"
                 raise refused(prefix, error) from error
             raise
+        self._filters.learn(config, container.id)
+        return running
 
     async def start(self, container_id: str) -> None:
         """Let the created process go. Raises CommandFailed, InvalidInput."""
@@ -93,6 +98,8 @@ class Runtime:
 
     async def kill(self, container_id: str, number: int, *, everyone: bool = False) -> None:
         """Send a signal to the container's first process, or to all of them. If it is gone, that is no error."""
+        if not everyone and self._signalled(self._folder(container_id), number):
+            return
         try:
             await self._call("kill", *(["--all"] if everyone else []), container_id, str(number))
         except CommandFailed as error:
@@ -197,6 +204,12 @@ class Runtime:
         except CommandFailed as error:
             raise CommandFailed(last_error(error.output) or str(error), status=error.status, output=error.output) from error
         return finished.output
+
+    @staticmethod
+    def _signalled(folder: Folder, number: int) -> bool:
+        """Send a signal without the runtime, a process less: whoever is the monitor's child is the container's first process."""
+        pid, monitor = _number(folder.process_pid) or 0, _number(folder.monitor_pid) or 0
+        return pid > 0 and monitor > 0 and process.kill_child(pid, monitor, number)
 
     @staticmethod
     def _prepare(folder: Folder, config: dict[str, object]) -> None:

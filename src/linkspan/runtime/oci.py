@@ -7,6 +7,9 @@ from linkspan.errors import InvalidInput, MissingTool
 from linkspan.kernel import process
 from linkspan.runtime.host import leftover_controllers
 
+_WITHOUT_LEFTOVERS = 'mount --make-private /sys/fs/cgroup && umount -l /sys/fs/cgroup/unified && exec "$0" "$@"'
+"""What leads a program past a leftover hierarchy, in a mount namespace of its own: for everybody else the hierarchy stays."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
@@ -15,6 +18,13 @@ class Choice:
     program: Path
     name: str
     reason: str
+    way: tuple[str | Path, ...] = ()
+    """The command that leads to the program when a container is created (a program and its first arguments); empty: none is needed."""
+
+    @property
+    def creator(self) -> tuple[str | Path, ...]:
+        """The command line that creates containers, the runtime's own arguments still missing."""
+        return (*self.way, self.program)
 
 
 async def choose_runtime(wanted: str = "") -> Choice:
@@ -24,13 +34,10 @@ async def choose_runtime(wanted: str = "") -> Choice:
     """
     if wanted:
         return _forced(wanted)
-    if controllers := leftover_controllers():
-        reason = f"crun refuses a host whose cgroup v2 hierarchy has controllers ({' '.join(controllers)}) beside v1"
-        return Choice(program=process.find("runc"), name="runc", reason=f"runc: {reason}")
     try:
-        return Choice(program=process.find("crun"), name="crun", reason="crun: the fastest that is installed")
-    except MissingTool:
-        return Choice(program=process.find("runc"), name="runc", reason="runc: crun is not installed")
+        return _crun(process.find("crun"), "crun: the fastest that is installed")
+    except MissingTool as error:
+        return Choice(program=process.find("runc"), name="runc", reason=f"runc: {error.program} is not installed")
 
 
 def find_init() -> Path:
@@ -47,9 +54,22 @@ def find_init() -> Path:
 
 
 def _forced(wanted: str) -> Choice:
-    if "/" not in wanted:
-        return Choice(program=process.find(wanted), name=wanted, reason=f"{wanted}: set by --default-runtime")
-    program = Path(wanted)
+    program = Path(wanted) if "/" in wanted else process.find(wanted)
     if not program.is_file():
         raise InvalidInput(f"no such OCI runtime: {wanted}")
-    return Choice(program=program, name=program.name, reason=f"{wanted}: set by --default-runtime")
+    reason = f"{wanted}: set by --default-runtime"
+    return _crun(program, reason) if program.name == "crun" else Choice(program=program, name=program.name, reason=reason)
+
+
+def _crun(program: Path, reason: str) -> Choice:
+    """crun refuses to create containers on a host whose cgroup v2 hierarchy has controllers beside v1: then it is shown none.
+
+    Raises MissingTool if what that takes is not installed.
+    """
+    controllers = leftover_controllers()
+    if not controllers:
+        return Choice(program=program, name="crun", reason=reason)
+    # Not by a namespace that is made once: mounts that the host gets later would be missing in containers that bind them.
+    way = (process.find("unshare"), "--mount", "--propagation", "unchanged", process.find("busybox"), "sh", "-c", _WITHOUT_LEFTOVERS)
+    hidden = f"it is not shown the cgroup v2 hierarchy, whose controllers ({' '.join(controllers)}) beside v1 it would refuse"
+    return Choice(program=program, name="crun", reason=f"{reason}; {hidden}", way=way)

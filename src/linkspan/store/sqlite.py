@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
@@ -40,19 +40,54 @@ CREATE INDEX address_owner ON address (owner);
 Item = TypeVar("Item", Network, Container, Sandbox, Endpoint)
 
 
+class _Index(Generic[Item]):
+    """Finds items by what `keys` says of them, so that no question costs more because there are many items."""
+
+    def __init__(self, keys: Callable[[Item], Iterable[Hashable]]) -> None:
+        self._keys: Callable[[Item], Iterable[Hashable]] = keys
+        self._found: dict[Hashable, dict[str, Item]] = {}
+
+    def find(self, key: Hashable) -> tuple[Item, ...]:
+        return tuple(self._found.get(key, {}).values())
+
+    def add(self, item: Item) -> None:
+        for key in self._keys(item):
+            self._found.setdefault(key, {})[item.id] = item
+
+    def remove(self, item: Item) -> None:
+        for key in self._keys(item):
+            entries = self._found.get(key, {})
+            entries.pop(item.id, None)
+            if not entries:
+                self._found.pop(key, None)
+
+
 class _Table(Generic[Item]):
-    """One table of bodies and its copy in memory."""
+    """One table of bodies and its copy in memory, the oldest first."""
 
     def __init__(self, database: sqlite3.Connection, name: str, kind: type[Item]) -> None:
         self._database = database
         self._name = name
         self._kind: type[Item] = kind
+        self._indexes: list[_Index[Item]] = []
         self.items: dict[str, Item] = {}
         self.load()
 
+    def index(self, keys: Callable[[Item], Iterable[Hashable]]) -> _Index[Item]:
+        """Return an index over the items, kept up to date."""
+        made = _Index(keys)
+        self._indexes.append(made)
+        for item in self.items.values():
+            made.add(item)
+        return made
+
     def load(self) -> None:
         rows = self._database.execute(f"SELECT body FROM {self._name}")  # noqa: S608  a constant
-        self.items = {item.id: item for item in (decode(self._kind, body) for (body,) in rows)}
+        loaded = sorted((decode(self._kind, body) for (body,) in rows), key=lambda item: getattr(item, "created", 0))
+        for item in tuple(self.items.values()):
+            self._replace(item, None)
+        for item in loaded:
+            self._replace(None, item)
 
     def put(self, item: Item) -> None:
         sql = (
@@ -60,11 +95,23 @@ class _Table(Generic[Item]):
             " ON CONFLICT (id) DO UPDATE SET name = excluded.name, body = excluded.body"
         )
         self._database.execute(sql, (item.id, getattr(item, "name", item.id), encode(item)))
-        self.items[item.id] = item
+        self._replace(self.items.get(item.id), item)
 
     def delete(self, item_id: str) -> None:
         self._database.execute(f"DELETE FROM {self._name} WHERE id = ?", (item_id,))  # noqa: S608  a constant
-        self.items.pop(item_id, None)
+        if item := self.items.get(item_id):
+            self._replace(item, None)
+
+    def _replace(self, former: Item | None, item: Item | None) -> None:
+        for index in self._indexes:
+            if former is not None:
+                index.remove(former)
+            if item is not None:
+                index.add(item)
+        if item is not None:
+            self.items[item.id] = item
+        elif former is not None:
+            del self.items[former.id]
 
 
 class _Room:
@@ -111,6 +158,10 @@ class SqliteStore:
             self._sandboxes = _Table(self._database, "sandbox", Sandbox)
             self._endpoints = _Table(self._database, "endpoint", Endpoint)
             self._tables: tuple[_Table[Any], ...] = (self._networks, self._containers, self._sandboxes, self._endpoints)
+            self._named = self._containers.index(lambda container: (container.name,))
+            self._members = self._containers.index(lambda container: (container.sandbox,))
+            self._publishers = self._containers.index(_ports)
+            self._inside = self._endpoints.index(lambda endpoint: (endpoint.sandbox,))
             self._addresses: dict[str, dict[IPv4Address, int | None]] = {}
             self._load_addresses()
         except BaseException:
@@ -175,15 +226,24 @@ class SqliteStore:
             self.forget_addresses(network_id)
 
     def containers(self) -> tuple[Container, ...]:
-        return tuple(sorted(self._containers.items.values(), key=lambda container: container.created))
+        return tuple(self._containers.items.values())
 
     def container(self, container_id: str) -> Container | None:
         return self._containers.items.get(container_id)
 
+    def container_named(self, name: str) -> Container | None:
+        return next(iter(self._named.find(name)), None)
+
+    def members(self, sandbox_id: str) -> tuple[Container, ...]:
+        return self._members.find(sandbox_id)
+
+    def publishers(self, protocol: str, host_port: int) -> tuple[Container, ...]:
+        return self._publishers.find((protocol, host_port))
+
     def put_container(self, container: Container) -> None:
         with self.transaction():
-            for other in self._containers.items.values():
-                if other.name == container.name and other.id != container.id:
+            for other in self._named.find(container.name):
+                if other.id != container.id:
                     raise Conflict(
                         f'Conflict. The container name "/{container.name}" is already in use by container "{other.id}". '
                         "You have to remove (or rename) that container to be able to reuse that name."
@@ -212,6 +272,9 @@ class SqliteStore:
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         return tuple(self._endpoints.items.values())
+
+    def endpoints_of(self, sandbox_id: str) -> tuple[Endpoint, ...]:
+        return self._inside.find(sandbox_id)
 
     def endpoint(self, endpoint_id: str) -> Endpoint | None:
         return self._endpoints.items.get(endpoint_id)
@@ -264,6 +327,10 @@ class SqliteStore:
         self._addresses = {}
         for network, number, owner, released in self._database.execute("SELECT network, address, owner, released FROM address"):
             self._addresses.setdefault(network, {})[IPv4Address(number)] = None if owner else released
+
+
+def _ports(container: Container) -> Iterator[Hashable]:
+    return ((publish.port.protocol, publish.host_port) for publish in container.publishes)
 
 
 def _exclusive(path: Path) -> IO[bytes]:

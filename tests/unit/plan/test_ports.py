@@ -49,7 +49,17 @@ def test_exposed_ports_alone_publish_nothing() -> None:
     ],
 )
 def test_every_address_clashes_with_each_address(held: Publish, asked: Publish, clashes: bool) -> None:
-    assert Allocated([("web", [held])]).holder(asked) == ("web" if clashes else "")
+    def holders(protocol: str, number: int) -> list[tuple[IPv4Address, str]]:
+        return [(held.host_ip, "web")] if (protocol, number) == (held.port.protocol, held.host_port) else []
+
+    assert Allocated(holders).holder(asked) == ("web" if clashes else "")
+
+
+def test_ports_given_to_the_container_itself_clash_too() -> None:
+    allocated = Allocated(lambda *_: [])
+    allocated.add("this container itself", publish(80, LOOPBACK))
+    assert allocated.holder(publish(80)) == "this container itself"
+    assert allocated.holder(publish(81)) == ""
 
 
 def test_automatic_ports_go_round_and_skip_reserved_ones() -> None:
