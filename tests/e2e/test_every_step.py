@@ -21,7 +21,7 @@ from linkspan.config import load
 from linkspan.engine.engine import Engine, open_engine
 from linkspan.engine.requests import CreateRequest, ExecRequest
 from linkspan.errors import EngineError, KernelError
-from linkspan.kernel import address, link, mount, netns, nft, ports, route, sysctl
+from linkspan.kernel import address, bridge, link, mount, netns, nft, ports, route, sysctl
 from linkspan.model.container import NetworkConfig, NetworkMode
 from linkspan.model.publish import Port, PortRequest
 from linkspan.runtime.monitor import Runtime
@@ -75,7 +75,7 @@ def saboteur(monkeypatch: pytest.MonkeyPatch) -> Saboteur:
         for name in names:
             monkeypatch.setattr(owner, name, made.around(f"{owner.__name__}.{name}", getattr(owner, name)))
 
-    for module in (address, link, mount, netns, ports, route, sysctl):
+    for module in (address, bridge, link, mount, netns, ports, route, sysctl):
         watch(module, [name for name, found in vars(module).items() if inspect.isfunction(found) and _public(found, module)])
     watch(nft.Firewall, ["apply"])
     watch(Runtime, CHANGES_OF_THE_RUNTIME)

@@ -1,11 +1,13 @@
 """The rulesets, word for word. `pytest --update-golden` writes the files anew; read the difference before you commit it."""
 
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Network
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 import pytest
 
+from linkspan.model.endpoint import Endpoint
 from linkspan.model.network import UNSPECIFIED, Network, Subnet
 from linkspan.model.publish import Port, Publish
 from linkspan.plan.firewall import (
@@ -18,6 +20,7 @@ from linkspan.plan.firewall import (
     publish_removal,
     ruleset,
 )
+from linkspan.plan.guard import guard, owner, owner_removal
 
 FOLDER = Path(__file__).parent
 WEB = IPv4Address("172.17.0.2")
@@ -26,6 +29,10 @@ PUBLISHES = (
     Publish(host_ip=UNSPECIFIED, host_port=5353, port=Port(53, "udp")),
     Publish(host_ip=IPv4Address("127.0.0.1"), host_port=8443, port=Port(443)),
 )
+ENDPOINT = Endpoint(
+    id="e", network="1", sandbox="c", mac="02:42:ac:11:00:02", address=IPv4Interface((WEB, 16)), host_interface="veth0123456"
+)
+FREE = replace(ENDPOINT, host_interface="veth6543210", guarded=False)
 LINK = Link(source=IPv4Address("172.17.0.3"), target=WEB, ports=(Port(80), Port(53, "udp")))
 
 
@@ -46,6 +53,11 @@ CASES = {
     "publish-removal": publish_removal(PUBLISHES, WEB),
     "link": link_elements(LINK),
     "link-removal": link_removal(LINK),
+    "guard": guard([ENDPOINT, FREE]),
+    "guard-owner": owner(ENDPOINT),
+    "guard-owner-removal": owner_removal(ENDPOINT),
+    "guard-free": owner(FREE),
+    "guard-free-removal": owner_removal(FREE),
 }
 
 

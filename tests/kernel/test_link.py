@@ -10,6 +10,7 @@ import pytest
 
 from linkspan.errors import Conflict, KernelError, NotFound
 from linkspan.kernel import link, netns
+from linkspan.model.endpoint import DOOMED_GROUP, OUR_GROUP
 from tests.hosts import Host
 
 pytestmark = pytest.mark.kernel
@@ -50,7 +51,7 @@ class TestBridge:
 
         [bridge] = shown(host, "link", "show", "br0")
         assert (bridge["mtu"], bridge["linkinfo"]["info_kind"]) == (1400, "bridge")
-        assert bridge["group"] == str(link.OUR_GROUP)
+        assert bridge["group"] == str(OUR_GROUP)
         assert "UP" not in bridge["flags"]
 
     def test_its_address_does_not_change_with_its_ports(self, host: Host, inside: Host) -> None:
@@ -79,7 +80,7 @@ class TestVeth:
 
         [outer] = shown(host, "link", "show", "veth0")
         assert (outer["master"], outer["mtu"]) == ("br0", 1400)
-        assert outer["group"] == str(link.OUR_GROUP)
+        assert outer["group"] == str(OUR_GROUP)
         [inner] = shown(inside, "link", "show", "eth0")
         assert (inner["address"], inner["mtu"], inner["linkinfo"]["info_kind"]) == (MAC, 1400, "veth")
         assert names(host) == {"lo", "br0", "veth0"}
@@ -185,7 +186,7 @@ class TestDelete:
 class TestLooking:
     def test_ours_are_told_from_others(self, host: Host, inside: Host) -> None:
         host.sh("ip", "link", "add", "theirs", "type", "bridge")
-        host.sh("ip", "link", "add", "doomed", "group", str(link.DOOMED_GROUP), "type", "bridge")
+        host.sh("ip", "link", "add", "doomed", "group", str(DOOMED_GROUP), "type", "bridge")
 
         def look() -> tuple[list[bool], list[tuple[str, int, str]], int, int]:
             link.create_bridge("br0")

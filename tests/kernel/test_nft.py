@@ -76,6 +76,13 @@ def test_it_sees_what_others_change(host: Host, firewall: Firewall) -> None:
     assert "172.17.0.2" in host.sh("nft", "list", "ruleset")
 
 
+def test_asking_for_an_ability_leaves_nothing(host: Host, firewall: Firewall) -> None:
+    assert firewall.sees_frames
+    assert host.sh("nft", "list", "ruleset") == ""
+    firewall.apply(RULESET)
+    assert firewall.dump() != "", "it is no longer a dry run"
+
+
 def test_closing_twice_is_fine(firewall: Firewall) -> None:
     firewall.close()
     firewall.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from linkspan.errors import Conflict, InvalidInput, KernelError
-from linkspan.kernel import address, link, sysctl
+from linkspan.kernel import address, bridge, link, sysctl
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.network import Network
 from linkspan.plan import firewall
@@ -36,20 +36,21 @@ class BridgeDriver:
 
     def create(self, network: Network, undo: Undo) -> None:
         """Make the bridge, or adopt the one that is there: then only what differs is changed."""
-        bridge = network.bridge
-        if link.index(bridge) is None:
-            link.create_bridge(bridge, mtu=network.mtu)
-            undo.push(f"delete bridge {bridge}", partial(link.delete, bridge))
-        elif not link.is_bridge(bridge):
-            raise Conflict(f"existing interface {bridge} is not a bridge")
+        name = network.bridge
+        if link.index(name) is None:
+            link.create_bridge(name, mtu=network.mtu)
+            undo.push(f"delete bridge {name}", partial(link.delete, name))
+        elif not link.is_bridge(name):
+            raise Conflict(f"existing interface {name} is not a bridge")
+        bridge.learn_no_link_locals(name)
 
         self._rules.apply(firewall.network_rules(network))
-        undo.push(f"remove the rules of {bridge}", partial(self._rules.apply, firewall.network_removal(network)))
+        undo.push(f"remove the rules of {name}", partial(self._rules.apply, firewall.network_removal(network)))
 
         self._set_sysctls(network)
         self._set_address(network, undo)
-        link.set_mtu(bridge, network.mtu)
-        link.set_up(bridge)  # last: no packet passes before the rules are there
+        link.set_mtu(name, network.mtu)
+        link.set_up(name)  # last: no packet passes before the rules are there
 
     def attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> None:
         link.create_veth(endpoint.host_interface, network.bridge, namespace, endpoint.interface, mac=endpoint.mac, mtu=network.mtu)

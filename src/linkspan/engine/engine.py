@@ -36,6 +36,8 @@ from linkspan.store.sqlite import SqliteStore
 
 logger = logging.getLogger(__name__)
 
+UNGUARDED = "this kernel has no nftables for bridges (CONFIG_NF_TABLES_BRIDGE): a container can take another's MAC and address"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
@@ -105,7 +107,9 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engin
     await images.discard_unused_roots(facade.users)
     if store.setting("id") is None:
         store.put_setting("id", str(uuid.uuid4()))
-    system = System(config=config, store=store, images=images, runtime=choice, versions=await tool_versions(choice))
+    system = System(
+        config=config, lacking=_lacking(rules), store=store, images=images, runtime=choice, versions=await tool_versions(choice)
+    )
     return Engine(
         config=config,
         containers=Containers(config, store, kernel, runtime, images, (files, lifecycle, execs)),
@@ -119,6 +123,14 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engin
         _store=store,
         _kernel=kernel,
     )
+
+
+def _lacking(rules: Firewall) -> tuple[str, ...]:
+    """Return what the host cannot do, in sentences, and say it in the log."""
+    if rules.sees_frames:
+        return ()
+    logger.warning("%s", UNGUARDED)
+    return (UNGUARDED,)
 
 
 def _make_roots(config: Config) -> None:

@@ -8,6 +8,7 @@ from linkspan.errors import Conflict
 from linkspan.kernel import link, mount, netns, process, sysctl
 from linkspan.kernel.nft import Firewall
 from linkspan.plan.firewall import table_removal
+from linkspan.plan.guard import guard_removal
 from linkspan.store.sqlite import SqliteStore
 
 
@@ -24,7 +25,8 @@ def purge(config: Config) -> None:
         alive = [name for name, state in states.items() if process.is_alive(state.monitor_pid, state.monitor_start)]
         if alive:
             raise Conflict(f"containers run: {', '.join(sorted(alive))}; stop them first")
-        Firewall().apply(table_removal())
+        rules = Firewall()
+        rules.apply(table_removal() + (guard_removal() if rules.sees_frames else ""))
         link.delete_many([name for name, _, _ in link.list_ours()])
         for mounted in mount.mounts_under(config.data_root / "containers"):
             mount.unmount(mounted)

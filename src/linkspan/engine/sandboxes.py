@@ -19,7 +19,7 @@ from linkspan.model.container import Container
 from linkspan.model.endpoint import HOST_SANDBOX, Endpoint, Sandbox, random_mac
 from linkspan.model.network import Network, Subnet
 from linkspan.model.publish import Publish
-from linkspan.plan import addresses, firewall
+from linkspan.plan import addresses, firewall, guard
 from linkspan.store.base import Store, Taken
 from linkspan.undo import Undo
 
@@ -84,6 +84,7 @@ class Sandboxes:
         endpoints = [endpoint for sandbox_id in empty for endpoint in self._store.endpoints_of(sandbox_id)]
         for network in self._store.networks():
             self._drivers[network.driver].detach(network, [endpoint for endpoint in endpoints if endpoint.network == network.id])
+        self._shut(endpoints)
         for sandbox_id in empty:
             netns.delete(self.path(sandbox_id))
         with self._store.transaction():
@@ -125,7 +126,10 @@ class Sandboxes:
                 published.append((endpoint.address.ip, container.publishes))
                 links += self._links(container, endpoint)
         bridges = [network for network in self._store.networks() if network.driver == "bridge"]
-        return firewall.ruleset(bridges, published, links)
+        text = firewall.ruleset(bridges, published, links)
+        if self._firewall.sees_frames:
+            text += guard.guard(endpoint for endpoint in self._store.endpoints() if endpoint.attached and endpoint.address)
+        return text
 
     def _network(self, name: str) -> Network:
         return self._lookup.network(name, prefix="failed to set up container networking: ")
@@ -194,6 +198,7 @@ class Sandboxes:
             address=ipaddress.IPv4Interface((address, pool.subnet.prefixlen)),
             gateway=self._gateway(network, pool),
             host_interface=f"veth{endpoint_id[:7]}",
+            guarded=container.spec.security.anti_spoofing,
         )
         self._store.put_endpoint(endpoint)
         undo.push(f"forget endpoint {endpoint_id[:12]}", partial(self._store.delete_endpoint, endpoint_id))
@@ -207,6 +212,7 @@ class Sandboxes:
         return (self._config.default_gateway if network.name == "bridge" else None) or pool.gateway
 
     def _attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> Endpoint:
+        undo.push(f"shut the port {endpoint.host_interface}", partial(self._shut, [endpoint]))
         self._drivers[network.driver].attach(network, endpoint, namespace, undo)
         attached = replace(endpoint, attached=True)
         self._store.put_endpoint(attached)
@@ -222,6 +228,11 @@ class Sandboxes:
         else:
             self._store.put_endpoint(replace(endpoint, attached=False))
 
+    def _shut(self, endpoints: Sequence[Endpoint]) -> None:
+        """Let nothing more through the endpoints' ports on their bridge; `_publish` opens them. Idempotent."""
+        if endpoints and self._firewall.sees_frames:
+            self._firewall.apply("".join(map(guard.owner_removal, endpoints)))
+
     def _publish(self, container: Container, network: Network, endpoint: Endpoint, undo: Undo) -> Reservation:
         try:
             reservation = self._ports.allocate(container.spec.network, network.default_host_ip, self._holders, undo)
@@ -229,7 +240,8 @@ class Sandboxes:
             where = f"driver failed programming external connectivity on endpoint {container.name} ({endpoint.id})"
             error.args = (f"failed to set up container networking: {where}: {error}",)
             raise
-        rules = firewall.publish_elements(reservation.publishes, endpoint.ipv4.ip)
+        rules = guard.owner(endpoint) if self._firewall.sees_frames else ""
+        rules += firewall.publish_elements(reservation.publishes, endpoint.ipv4.ip)
         rules += "".join(firewall.link_elements(link) for link in self._links(container, endpoint))
         if rules:
             self._firewall.apply(rules)

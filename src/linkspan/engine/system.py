@@ -30,6 +30,8 @@ class System:
     images: ImageStore
     runtime: Choice
     versions: dict[str, str]
+    lacking: tuple[str, ...] = ()
+    """What this host cannot do, in sentences."""
 
     def info(self) -> SystemInfo:
         """Return the engine's settings, its host, and how many of what it has."""
@@ -49,7 +51,7 @@ class System:
             runtime=self.runtime.name,
             runtime_reason=self.runtime.reason,
             bridge=bridges[0] if bridges else "",
-            warnings=self.config.warnings,
+            warnings=self.config.warnings + self.lacking,
             labels=self.config.labels,
             insecure_registries=self.config.insecure_registries,
             live_restore=self.config.live_restore,

@@ -16,12 +16,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
 
 from linkspan.errors import Conflict, NotFound
 from linkspan.kernel.netlink import host, translated
-from linkspan.model.endpoint import random_mac
-
-OUR_GROUP = 0x6C73
-"""The interface group that marks what we made; it is part of the creating request."""
-DOOMED_GROUP = 0x6C74
-"""The group of those that `delete_many` deletes. It counts as ours: it may be met after a crash."""
+from linkspan.model.endpoint import DOOMED_GROUP, OUR_GROUP, random_mac
 
 _SKIP_STATISTICS = 8
 """RTEXT_FILTER_SKIP_STATS: half of an answer is counters that nobody here reads."""

@@ -36,6 +36,16 @@ class Firewall:
         if failed:
             raise RulesetRefused(f"nftables refused the ruleset: {words}")
 
+    @functools.cached_property
+    def sees_frames(self) -> bool:
+        """Whether this kernel has tables of the family bridge; equivalent to `nft --check add table bridge linkspan`."""
+        self._library.nft_ctx_set_dry_run(self._context, 1)
+        try:
+            failed, _, _ = self._run("add table bridge linkspan")
+        finally:
+            self._library.nft_ctx_set_dry_run(self._context, 0)
+        return not failed
+
     def dump(self, table: str = "inet linkspan") -> str:
         """Return a table as text, empty if there is none; equivalent to `nft list table TABLE`. Raises RulesetRefused."""
         failed, output, words = self._run(f"list table {table}")
@@ -59,6 +69,8 @@ def _library(name: str = "libnftables.so.1") -> ctypes.CDLL:
     library.nft_ctx_new.argtypes = (ctypes.c_uint32,)
     library.nft_ctx_new.restype = ctypes.c_void_p
     library.nft_run_cmd_from_buffer.argtypes = (ctypes.c_void_p, ctypes.c_char_p)
+    library.nft_ctx_set_dry_run.argtypes = (ctypes.c_void_p, ctypes.c_int)
+    library.nft_ctx_set_dry_run.restype = None
     for function in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
         getattr(library, function).argtypes = (ctypes.c_void_p,)
         getattr(library, function).restype = ctypes.c_char_p

@@ -119,7 +119,7 @@ class Security:
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
-    """Docker's SecurityOpt: seccomp=unconfined, no-new-privileges, …"""
+    """Docker's SecurityOpt: seccomp=unconfined, no-new-privileges, …, and anti-spoofing=false of our own."""
     group_add: tuple[str, ...] = ()
     read_only_root: bool = False
     ipc_mode: str = ""
@@ -127,6 +127,16 @@ class Security:
     uts_mode: str = ""
     userns_mode: str = ""
     cgroupns_mode: str = ""
+
+    def __post_init__(self) -> None:
+        for option in self.options:
+            if option.startswith("anti-spoofing") and option not in ("anti-spoofing=true", "anti-spoofing=false"):
+                raise InvalidInput(f'invalid --security-opt "{option}": anti-spoofing is true or false')
+
+    @property
+    def anti_spoofing(self) -> bool:
+        """Whether what the container sends must carry its own MAC and address."""
+        return "anti-spoofing=false" not in self.options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

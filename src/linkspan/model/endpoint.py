@@ -10,6 +10,11 @@ from linkspan.model.network import interface_name
 HOST_SANDBOX = "host"
 """The id of the sandbox that is the host's own namespace: it is never created, changed or deleted."""
 
+OUR_GROUP = 0x6C73
+"""The interface group that marks what we made; it is part of the creating request, and what the rules know our bridge ports by."""
+DOOMED_GROUP = 0x6C74
+"""The group of interfaces that are being deleted together. It counts as ours: it may be met after a crash."""
+
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 
 
@@ -51,6 +56,8 @@ class Endpoint:
     host_interface: str = ""
     attached: bool = False
     """Whether the interface exists now (as far as the store knows)."""
+    guarded: bool = True
+    """Whether what comes out of it must carry its own MAC and address."""
 
     @property
     def ipv4(self) -> ipaddress.IPv4Interface:
