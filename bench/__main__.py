@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bench import commands, ports, report, results
+from bench import commands, ports, profile, report, results
 from bench.engines import OURS, THEIRS, contestants
 from bench.measure import Effort, Measured, Part
 
@@ -28,6 +28,9 @@ def main() -> int:
         print("\n".join(f"{part.name:12} {' '.join(part.rows)}" for part in PARTS))
         return 0
     kept = results.load()
+    if given.profile:
+        print(profile.table(profile.profile(given.profile)))
+        return 0
     if not given.render:
         parts = [part for part in PARTS if not given.only or {part.name, *part.rows} & set(given.only)]
         for found in measure(parts, given.engine, Effort(3 if given.quick else given.rounds, full=not given.quick)):
@@ -66,6 +69,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="three rounds, and nothing that takes dockerd minutes")
     parser.add_argument("--save", action="store_true", help="keep what was measured, and write the report")
     parser.add_argument("--render", action="store_true", help="only write the report again")
+    parser.add_argument("--profile", type=int, nargs="?", const=15, metavar="RUNS", help="only show where the time of one run goes")
     parser.add_argument("--list", action="store_true", help="name the parts and their rows")
     return parser.parse_args()
 

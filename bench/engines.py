@@ -180,7 +180,7 @@ def _processes_on(folder: Path) -> set[int]:
 def contestants(folder: Path, names: Sequence[str], *flags: str) -> Iterator[Field]:
     """Give the named engines, with the same image: linkspan's built-in busybox. `flags` are dockerd's."""
     with contextlib.ExitStack() as stack:
-        linkspan = stack.enter_context(running(OURS, folder, _linkspan(folder), folder / OURS / "run/linkspan.sock"))
+        linkspan = stack.enter_context(running(OURS, folder, linkspan_command(folder), folder / OURS / "run/linkspan.sock"))
         if THEIRS not in names:
             yield [linkspan]
             return
@@ -191,7 +191,7 @@ def contestants(folder: Path, names: Sequence[str], *flags: str) -> Iterator[Fie
         yield [linkspan, dockerd] if OURS in names else [dockerd]
 
 
-def _linkspan(folder: Path) -> list[str]:
+def linkspan_command(folder: Path) -> list[str]:
     roots = ["--data-root", f"{folder}/{OURS}/data", "--exec-root", f"{folder}/{OURS}/run"]
     return [sys.executable, "-m", "linkspan", "daemon", "--config-file", _no_settings(folder), *roots]
 
