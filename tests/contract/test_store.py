@@ -3,7 +3,8 @@
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
@@ -15,8 +16,8 @@ from linkspan.model.container import Container, NetworkConfig, NetworkMode, Proc
 from linkspan.model.endpoint import Endpoint, Sandbox
 from linkspan.model.network import Network, Subnet
 from linkspan.model.publish import Port, PortRequest, Publish
-from linkspan.plan.addresses import choose
-from linkspan.store.base import Store, Taken
+from linkspan.plan.addresses import Used, choose
+from linkspan.store.base import Store
 from linkspan.store.sqlite import SqliteStore
 
 POOL = Subnet(subnet=IPv4Network("172.17.0.0/16"), gateway=IPv4Address("172.17.0.1"), range=IPv4Network("172.17.0.0/16"))
@@ -46,8 +47,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def lowest(taken: Taken) -> IPv4Address:
-    return choose(POOL, taken, network="bridge")
+def lowest(held: AbstractSet[int], released: Collection[int]) -> IPv4Address:
+    return choose(POOL, Used(held, released), network="bridge")
 
 
 def test_what_was_put_is_there_and_equal(store: Store) -> None:
@@ -102,10 +103,10 @@ def test_an_address_has_one_owner_until_it_is_released(store: Store) -> None:
     second = store.reserve(NETWORK.id, "e2", lowest)
     assert (first, second) == (IPv4Address("172.17.0.2"), IPv4Address("172.17.0.3"))
     with pytest.raises(Conflict, match="Address already in use"):
-        store.reserve(NETWORK.id, "e3", lambda _: first)
+        store.reserve(NETWORK.id, "e3", lambda *_: first)
     store.release("e1")
     assert store.reserve(NETWORK.id, "e3", lowest) == IPv4Address("172.17.0.4")
-    assert store.reserve(NETWORK.id, "e4", lambda _: first) == first
+    assert store.reserve(NETWORK.id, "e4", lambda *_: first) == first
 
 
 def test_an_endpoint_gives_its_address_back(store: Store) -> None:

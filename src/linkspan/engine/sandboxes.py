@@ -2,7 +2,8 @@
 
 import ipaddress
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import IPv4Address
@@ -20,7 +21,7 @@ from linkspan.model.endpoint import HOST_SANDBOX, Endpoint, Sandbox, random_mac
 from linkspan.model.network import Network, Subnet
 from linkspan.model.publish import Publish
 from linkspan.plan import addresses, firewall, guard
-from linkspan.store.base import Store, Taken
+from linkspan.store.base import Store
 from linkspan.undo import Undo
 
 
@@ -204,8 +205,9 @@ class Sandboxes:
         undo.push(f"forget endpoint {endpoint_id[:12]}", partial(self._store.delete_endpoint, endpoint_id))
         return endpoint
 
-    def _choose(self, network: Network, pool: Subnet, taken: Taken) -> ipaddress.IPv4Address:
-        return addresses.choose(pool, {**taken, self._gateway(network, pool): None}, network=f"{network.name} ({network.id})")
+    def _choose(self, network: Network, pool: Subnet, held: AbstractSet[int], released: Collection[int]) -> ipaddress.IPv4Address:
+        used = addresses.Used(held, released)
+        return addresses.choose(pool, used, reserved=[self._gateway(network, pool)], network=f"{network.name} ({network.id})")
 
     def _gateway(self, network: Network, pool: Subnet) -> ipaddress.IPv4Address:
         """The container's way out: the bridge, unless the daemon's --default-gateway names another router on it."""

@@ -1,41 +1,39 @@
 """Which address, which subnet: pure choices out of what is taken."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 
 from linkspan.errors import Exhausted
 from linkspan.model.network import Subnet
 
 
-def choose(
-    pool: Subnet,
-    taken: Mapping[ipaddress.IPv4Address, int | None],
-    *,
-    network: str,
-) -> ipaddress.IPv4Address:
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The addresses that a network ever gave, as numbers: a pool may have a million."""
+
+    held: AbstractSet[int] = field(default_factory=set)
+    released: Collection[int] = ()
+    """In the order of their release, the longest ago first."""
+
+
+def choose(pool: Subnet, used: Used, *, network: str, reserved: Iterable[ipaddress.IPv4Address] = ()) -> ipaddress.IPv4Address:
     """Return a free address of the pool: the lowest that nobody ever had, else the one that was released longest ago.
 
-    `taken` maps every address that was ever given to None while somebody holds it, else to the sequence number of its
-    release; `network` names the network in the error. Raises Exhausted.
+    `reserved` are never chosen; `network` names the network in the error. Raises Exhausted.
     """
-    released: list[tuple[int, ipaddress.IPv4Address]] = []
-    for address in _candidates(pool):
-        if address not in taken:
-            return address
-        sequence = taken[address]
-        if sequence is not None:
-            released.append((sequence, address))
-    if not released:
-        raise Exhausted(f"no available IPv4 addresses on this network's address pools: {network}")
-    return min(released)[1]
-
-
-def _candidates(pool: Subnet) -> Iterator[ipaddress.IPv4Address]:
-    """Every address of the pool's range that an interface can have: not the network's, broadcast's and gateway's."""
-    unusable = {pool.gateway}
+    usable = range(int(pool.range.network_address), int(pool.range.broadcast_address) + 1)
+    unusable = {int(pool.gateway), *map(int, reserved)}
     if pool.subnet.prefixlen < 31:  # RFC 3021: a /31 has neither of them
-        unusable |= {pool.subnet.network_address, pool.subnet.broadcast_address}
-    return (address for address in pool.range if address not in unusable)
+        unusable |= {int(pool.subnet.network_address), int(pool.subnet.broadcast_address)}
+    known = (used.held, used.released, unusable)
+    fresh = (number for number in usable if not any(number in numbers for numbers in known))
+    released = (number for number in used.released if number in usable and number not in unusable)
+    found = next(fresh, None) or next(released, None)
+    if found is None:
+        raise Exhausted(f"no available IPv4 addresses on this network's address pools: {network}")
+    return ipaddress.IPv4Address(found)
 
 
 def free_subnet(

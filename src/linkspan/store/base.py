@@ -1,6 +1,7 @@
 """What the engine asks of its store. SQLite is the first; a shared one (etcd) joins later."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from ipaddress import IPv4Address
 from typing import Protocol
@@ -57,8 +58,11 @@ class Store(Protocol):
     def delete_endpoint(self, endpoint_id: str) -> None: ...
 
     def taken(self, network_id: str) -> Taken: ...
-    def reserve(self, network_id: str, owner: str, choose: Callable[[Taken], IPv4Address]) -> IPv4Address:
-        """Reserve the address that `choose` picks; nobody else can get it in between."""
+    def reserve(self, network_id: str, owner: str, choose: Callable[[AbstractSet[int], Collection[int]], IPv4Address]) -> IPv4Address:
+        """Reserve the address that `choose` picks, which gets the numbers held, and those released, the longest ago first.
+
+        Nobody else can get it in between. Raises Conflict if somebody holds it.
+        """
 
     def release(self, owner: str) -> None:
         """Give back every address that `owner` (an endpoint's id) holds."""

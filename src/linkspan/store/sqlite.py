@@ -9,7 +9,9 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
@@ -114,6 +116,15 @@ class _Table(Generic[Item]):
             del self.items[former.id]
 
 
+class _Pool:
+    """The addresses that a network ever gave: those that somebody holds, and the others with the sequence numbers of their release."""
+
+    def __init__(self) -> None:
+        self.held: set[int] = set()
+        self.released: dict[int, int] = {}
+        """The one that was released longest ago comes first."""
+
+
 class _Room:
     """Keeps some of the disk back, so that ends and removals can still be recorded when it is full.
 
@@ -162,7 +173,7 @@ class SqliteStore:
             self._members = self._containers.index(lambda container: (container.sandbox,))
             self._publishers = self._containers.index(_ports)
             self._inside = self._endpoints.index(lambda endpoint: (endpoint.sandbox,))
-            self._addresses: dict[str, dict[IPv4Address, int | None]] = {}
+            self._pools: defaultdict[str, _Pool] = defaultdict(_Pool)
             self._load_addresses()
         except BaseException:
             if self._guard:
@@ -291,17 +302,20 @@ class SqliteStore:
 
     def taken(self, network_id: str) -> Taken:
         with self._lock:
-            return dict(self._addresses.get(network_id, {}))
+            pool = self._pools[network_id]
+            numbers: dict[int, int | None] = {**dict.fromkeys(pool.held), **pool.released}
+            return {IPv4Address(number): sequence for number, sequence in numbers.items()}
 
-    def reserve(self, network_id: str, owner: str, choose: Callable[[Taken], IPv4Address]) -> IPv4Address:
+    def reserve(self, network_id: str, owner: str, choose: Callable[[AbstractSet[int], Collection[int]], IPv4Address]) -> IPv4Address:
         with self.transaction():
-            taken = self._addresses.setdefault(network_id, {})
-            address = choose(taken)
-            if address in taken and taken[address] is None:
+            pool = self._pools[network_id]
+            address = choose(pool.held, pool.released)
+            if int(address) in pool.held:
                 raise Conflict("Address already in use")
             row = (network_id, int(address), owner)
             self._database.execute("INSERT OR REPLACE INTO address VALUES (?, ?, ?, NULL)", row)
-            taken[address] = None
+            pool.released.pop(int(address), None)
+            pool.held.add(int(address))
             return address
 
     def release(self, owner: str) -> None:
@@ -312,21 +326,28 @@ class SqliteStore:
                 self._database.execute(
                     "UPDATE address SET owner = NULL, released = ? WHERE network = ? AND address = ?", (sequence, network, number)
                 )
-                self._addresses[network][IPv4Address(number)] = sequence
+                self._pools[network].held.discard(number)
+                self._pools[network].released[number] = sequence
 
     def forget_addresses(self, network_id: str) -> None:
         with self.transaction():
             self._database.execute("DELETE FROM address WHERE network = ?", (network_id,))
-            self._addresses.pop(network_id, None)
+            self._pools.pop(network_id, None)
 
     def _next_release(self) -> int:
-        (latest,) = self._database.execute("SELECT max(released) FROM address").fetchone()
-        return (latest or 0) + 1
+        self._releases += 1
+        return self._releases
 
     def _load_addresses(self) -> None:
-        self._addresses = {}
-        for network, number, owner, released in self._database.execute("SELECT network, address, owner, released FROM address"):
-            self._addresses.setdefault(network, {})[IPv4Address(number)] = None if owner else released
+        self._pools.clear()
+        self._releases = 0
+        rows = self._database.execute("SELECT network, address, owner, released FROM address ORDER BY released")
+        for network, number, owner, released in rows:
+            if owner:
+                self._pools[network].held.add(number)
+            else:
+                self._pools[network].released[number] = released
+                self._releases = released
 
 
 def _ports(container: Container) -> Iterator[Hashable]:

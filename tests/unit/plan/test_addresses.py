@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from linkspan.errors import Exhausted
 from linkspan.model.network import Subnet
-from linkspan.plan.addresses import choose, free_subnet
+from linkspan.plan.addresses import Used, choose, free_subnet
 
 NAME = "bridge (1234)"
 
@@ -17,46 +17,54 @@ def pool(subnet: str, gateway: str, limited_to: str = "") -> Subnet:
     return Subnet(subnet=IPv4Network(subnet), gateway=IPv4Address(gateway), range=IPv4Network(limited_to or subnet))
 
 
+def numbers(*addresses: str) -> dict[int, None]:
+    return {int(IPv4Address(address)): None for address in addresses}
+
+
 def test_the_first_address_follows_the_gateway() -> None:
-    assert choose(pool("172.17.0.0/16", "172.17.0.1"), {}, network=NAME) == IPv4Address("172.17.0.2")
+    assert choose(pool("172.17.0.0/16", "172.17.0.1"), Used(), network=NAME) == IPv4Address("172.17.0.2")
 
 
 def test_an_address_that_nobody_had_comes_before_a_released_one() -> None:
-    taken = {IPv4Address("172.17.0.2"): 1, IPv4Address("172.17.0.3"): None}
-    assert choose(pool("172.17.0.0/16", "172.17.0.1"), taken, network=NAME) == IPv4Address("172.17.0.4")
+    used = Used(held=set(numbers("172.17.0.3")), released=numbers("172.17.0.2"))
+    assert choose(pool("172.17.0.0/16", "172.17.0.1"), used, network=NAME) == IPv4Address("172.17.0.4")
 
 
 def test_the_address_released_longest_ago_comes_back_first() -> None:
-    taken = {IPv4Address("10.0.0.2"): 7, IPv4Address("10.0.0.3"): 3, IPv4Address("10.0.0.4"): None}
-    taken |= {IPv4Address("10.0.0.5"): 4, IPv4Address("10.0.0.6"): 9}
-    assert choose(pool("10.0.0.0/29", "10.0.0.1"), taken, network=NAME) == IPv4Address("10.0.0.3")
+    used = Used(held=set(numbers("10.0.0.4")), released=numbers("10.0.0.3", "10.0.0.5", "10.0.0.2", "10.0.0.6"))
+    assert choose(pool("10.0.0.0/29", "10.0.0.1"), used, network=NAME) == IPv4Address("10.0.0.3")
 
 
 def test_a_full_pool_says_which_network_it_is_of() -> None:
-    taken = dict.fromkeys((IPv4Address("10.0.0.2"),))
+    used = Used(held=set(numbers("10.0.0.2")))
     with pytest.raises(Exhausted, match=r"no available IPv4 addresses on this network's address pools: bridge \(1234\)"):
-        choose(pool("10.0.0.0/30", "10.0.0.1"), taken, network=NAME)
+        choose(pool("10.0.0.0/30", "10.0.0.1"), used, network=NAME)
 
 
 def test_only_the_range_is_given_out() -> None:
-    assert choose(pool("172.17.0.0/16", "172.17.0.1", "172.17.5.0/24"), {}, network=NAME) == IPv4Address("172.17.5.0")
+    assert choose(pool("172.17.0.0/16", "172.17.0.1", "172.17.5.0/24"), Used(), network=NAME) == IPv4Address("172.17.5.0")
+
+
+def test_reserved_addresses_are_not_given() -> None:
+    given = choose(pool("10.0.0.0/24", "10.0.0.1"), Used(), network=NAME, reserved=[IPv4Address("10.0.0.2")])
+    assert given == IPv4Address("10.0.0.3")
 
 
 def test_a_point_to_point_subnet_has_no_network_address() -> None:
-    assert choose(pool("10.0.0.0/31", "10.0.0.0"), {}, network=NAME) == IPv4Address("10.0.0.1")
+    assert choose(pool("10.0.0.0/31", "10.0.0.0"), Used(), network=NAME) == IPv4Address("10.0.0.1")
 
 
 @given(st.integers(min_value=24, max_value=30), st.lists(st.booleans(), max_size=400))
 def test_no_address_is_given_twice(prefix: int, releases: list[bool]) -> None:
     subnet = pool(f"10.1.0.0/{prefix}", "10.1.0.1")
-    taken: dict[IPv4Address, int | None] = {}
+    released: list[int] = []
     held: list[IPv4Address] = []
-    for sequence, release in enumerate(releases):
+    for release in releases:
         if release and held:
-            taken[held.pop(0)] = sequence
+            released.append(int(held.pop(0)))
             continue
         try:
-            address = choose(subnet, taken, network=NAME)
+            address = choose(subnet, Used(set(map(int, held)), released), network=NAME)
         except Exhausted:
             assert len(held) == 2 ** (32 - prefix) - 3
             continue
@@ -64,7 +72,7 @@ def test_no_address_is_given_twice(prefix: int, releases: list[bool]) -> None:
         assert address in subnet.subnet
         assert address not in (subnet.gateway, subnet.subnet.network_address, subnet.subnet.broadcast_address)
         held.append(address)
-        taken[address] = None
+        released = [number for number in released if number != int(address)]
 
 
 def test_the_first_subnet_that_overlaps_nothing_is_free() -> None:
