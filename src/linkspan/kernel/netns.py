@@ -2,9 +2,9 @@
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,7 +33,7 @@ def create(path: Path) -> None:
     with translated(f"create {path}", {errno.EEXIST: Conflict(f"{path} already exists")}):
         os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
     try:
-        _in_thread(partial(_make, path))
+        _visitor().submit(_make, path).result()
     except BaseException:
         delete(path)
         raise
@@ -58,13 +58,13 @@ def exists(path: Path) -> bool:
 def run_in(path: Path, action: Callable[[], T]) -> T:
     """Return `action()`, done in the namespace; equivalent to `nsenter --net=PATH`. Raises NotFound, and what `action` raises.
 
-    It is done by a thread that ends with it: a thread that is used again, and failed to come back, would do all later work
-    in the wrong namespace.
+    It is done by a thread of the caller's that does nothing else. Each visit begins with entering its namespace, so it does not
+    matter where the one before it has left the thread.
     """
     with translated(f"open {path}", {errno.ENOENT: NotFound(f"no network namespace {path}")}):
         namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return _in_thread(partial(_visit, namespace, action))
+        return _visitor().submit(_visit, namespace, action).result()
     finally:
         os.close(namespace)
 
@@ -77,19 +77,42 @@ def open_socket(path: Path) -> RouteSocket:
 
 def _make(path: Path) -> None:
     _libc.unshare(_libc.CLONE_NEWNET)
-    with RouteSocket() as inside, translated("set interface lo up"):
-        inside.change(RTM_SETLINK, link.up_message(_LOOPBACK))
-    for key, value in _SETTINGS.items():
-        with translated(f"set sysctl net.ipv4.{key}"):
-            Path("/proc/sys/net/ipv4", key).write_text(value)
-    _libc.mount("/proc/thread-self/ns/net", path, flags=_libc.MS_BIND)  # last: a file that is there names a finished namespace
+    try:
+        with RouteSocket() as inside, translated("set interface lo up"):
+            inside.change(RTM_SETLINK, link.up_message(_LOOPBACK))
+        for key, value in _SETTINGS.items():
+            with translated(f"set sysctl net.ipv4.{key}"):
+                Path("/proc/sys/net/ipv4", key).write_text(value)
+        _libc.mount("/proc/thread-self/ns/net", path, flags=_libc.MS_BIND)  # last: a file that is there names a finished namespace
+    finally:
+        _go_home()
 
 
 def _visit(namespace: int, action: Callable[[], T]) -> T:
     _libc.setns(namespace, _libc.CLONE_NEWNET)
-    return action()
+    try:
+        return action()
+    finally:
+        _go_home()
 
 
-def _in_thread(action: Callable[[], T]) -> T:
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="netns") as thread:
-        return thread.submit(action).result()
+def _go_home() -> None:
+    """Leave the namespace visited: a thread in it would keep it alive."""
+    _libc.setns(_local.home, _libc.CLONE_NEWNET)
+
+
+_local = threading.local()
+
+
+def _visitor() -> ThreadPoolExecutor:
+    """Return the thread that visits namespaces for the calling thread; it ends with that one. Starting one costs more than most visits."""
+    if not hasattr(_local, "visitor"):
+        _local.visitor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="netns", initializer=_settle)
+    visitor: ThreadPoolExecutor = _local.visitor
+    return visitor
+
+
+def _settle() -> None:
+    """Remember where the visitor comes from, which is where its caller is; the descriptor is closed with the thread."""
+    _local.namespace = Path("/proc/thread-self/ns/net").open("rb")
+    _local.home = _local.namespace.fileno()
