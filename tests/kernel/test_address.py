@@ -77,12 +77,12 @@ class TestInside:
             yield machine
 
     def test_one_visit_makes_it_reach_the_host(self, host: Host, inside: Host) -> None:
-        address.configure_inside(inside.path, "inner", INNER, GATEWAY.ip, 1400)
+        address.configure_inside(inside.path, "inner", INNER, GATEWAY.ip, settings={"net/ipv4/conf/inner/forwarding": "1"})
 
         [entry] = shown(inside, "inner")
         assert (entry["local"], entry["broadcast"]) == ("172.17.0.2", "172.17.255.255")
         assert json.loads(inside.sh("ip", "-j", "route", "show", "default"))[0]["gateway"] == "172.17.0.1"
-        assert json.loads(inside.sh("ip", "-j", "link", "show", "inner"))[0]["mtu"] == 1400
+        assert inside.sh("sysctl", "-n", "net.ipv4.conf.inner.forwarding") == "1\n"
         with host.answering("172.17.0.1", 80, b"hello") as callers:
             assert inside.ask("172.17.0.1", 80) == b"hello"
         assert callers == ["172.17.0.2"]

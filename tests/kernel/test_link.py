@@ -109,15 +109,21 @@ class TestVeth:
             host.run(with_bridge(lambda: link.create_veth("veth0", "br0", tmp_path / "gone", "eth0", MAC)))
         assert names(host) == {"lo", "br0"}
 
-    @pytest.mark.parametrize(("change", "flag"), [(link.isolate_port, "isolated"), (link.reflect_port, "hairpin")])
-    def test_a_port_is_isolated_or_reflects(self, host: Host, inside: Host, change: Callable[[str], None], flag: str) -> None:
+    @pytest.mark.parametrize(("isolated", "hairpin"), [(False, False), (True, False), (False, True)])
+    def test_a_port_is_opened_isolated_or_with_hairpin(self, host: Host, inside: Host, isolated: bool, hairpin: bool) -> None:
         host.run(with_bridge(lambda: link.create_veth("veth0", "br0", inside.path, "eth0", MAC)))
-        assert shown(host, "link", "show", "veth0")[0]["linkinfo"]["info_slave_data"][flag] is False
+        for _ in range(2):
+            host.run(lambda: link.open_port("veth0", isolated=isolated, hairpin=hairpin))
+        [port] = shown(host, "link", "show", "veth0")
+        assert "UP" in port["flags"]
+        settings = port["linkinfo"]["info_slave_data"]
+        assert (settings["isolated"], settings["hairpin"]) == (isolated, hairpin)
 
-        host.run(lambda: change("veth0"))
-        assert shown(host, "link", "show", "veth0")[0]["linkinfo"]["info_slave_data"][flag] is True
-        with pytest.raises(KernelError, match="bridge port"):
-            host.run(lambda: change("br0"))
+    def test_what_is_no_port_is_not_opened(self, host: Host) -> None:
+        with pytest.raises(KernelError, match="open bridge port br0"):
+            host.run(with_bridge(lambda: link.open_port("br0")))
+        with pytest.raises(NotFound, match=r"^no interface gone$"):
+            host.run(lambda: link.open_port("gone"))
 
 
 class TestSettings:

@@ -10,7 +10,7 @@ from pyroute2.netlink.rtnl import RTM_GETLINK
 
 from linkspan.errors import Conflict, KernelError, NotFound
 from linkspan.kernel import address, link, netns, sysctl
-from tests.hosts import Host
+from tests.hosts import Host, until
 
 pytestmark = pytest.mark.kernel
 
@@ -43,9 +43,9 @@ def test_the_caller_stays_where_it_was(tmp_path: Path) -> None:
 
 
 def test_deleting_leaves_nothing_and_may_be_repeated(tmp_path: Path) -> None:
-    path, threads = tmp_path / "namespace", threading.active_count()
+    path = tmp_path / "namespace"
     netns.create(path)
-
+    threads = threading.active_count()
     netns.delete(path)
     netns.delete(path)
     assert list(tmp_path.iterdir()) == []
@@ -86,6 +86,19 @@ def test_nobody_enters_a_namespace_that_is_not_there(tmp_path: Path) -> None:
         netns.run_in(tmp_path / "namespace", this_namespace)
     with pytest.raises(NotFound):
         netns.open_socket(tmp_path / "namespace")
+
+
+def test_the_thread_that_visits_ends_with_its_caller_and_keeps_no_namespace(tmp_path: Path, host: Host) -> None:
+    path, threads, descriptors = tmp_path / "namespace", threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+
+    def visit() -> None:
+        netns.create(path)
+        netns.run_in(path, this_namespace)
+
+    host.run(visit)
+    netns.delete(path)
+    until(lambda: threading.active_count() == threads, what="the thread has ended")
+    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
 
 
 def test_errors_come_back_to_the_caller(host: Host) -> None:

@@ -56,14 +56,11 @@ class BridgeDriver:
         link.create_veth(endpoint.host_interface, network.bridge, namespace, endpoint.interface, mac=endpoint.mac, mtu=network.mtu)
         undo.push(f"delete {endpoint.host_interface}", partial(link.delete, endpoint.host_interface))
 
-        if _bridged_packets_are_filtered():
-            # For a container that calls its own published port: the bridge sends the frame back where it came from.
-            link.reflect_port(endpoint.host_interface)
-        elif not network.icc:
-            link.isolate_port(endpoint.host_interface)
-        sysctl.put_inside(namespace, {f"net/ipv6/conf/{endpoint.interface}/disable_ipv6": "1"})
-        address.configure_inside(namespace, endpoint.interface, endpoint.ipv4, endpoint.gateway)
-        link.set_up(endpoint.host_interface)
+        settings = {f"net/ipv6/conf/{endpoint.interface}/disable_ipv6": "1"}
+        address.configure_inside(namespace, endpoint.interface, endpoint.ipv4, endpoint.gateway, settings=settings)
+        # Hairpin is for a container that calls its own published port: the bridge sends the frame back where it came from.
+        filtered = _bridged_packets_are_filtered()
+        link.open_port(endpoint.host_interface, hairpin=filtered, isolated=not filtered and not network.icc)
 
     def detach(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
         link.delete_many(endpoint.host_interface for endpoint in endpoints)

@@ -6,17 +6,19 @@ Functions act in the namespace of the calling thread, which is the host's, excep
 import errno
 import ipaddress
 import socket
+from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
-from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWROUTE, RTM_SETLINK
+from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR, RTM_NEWROUTE, RTM_SETLINK
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 
 from linkspan.errors import NotFound
-from linkspan.kernel import link, netns, route
-from linkspan.kernel.netlink import host, translated
+from linkspan.kernel import link, netns, route, sysctl
+from linkspan.kernel.netlink import RouteSocket, host, translated
 
 
 def add(name: str, address: IPv4Interface) -> None:
@@ -50,23 +52,35 @@ def local() -> list[IPv4Address]:
 
 
 def configure_inside(
-    namespace: Path, interface: str, address: IPv4Interface, gateway: IPv4Address | None = None, mtu: int | None = None
+    namespace: Path,
+    interface: str,
+    address: IPv4Interface,
+    gateway: IPv4Address | None = None,
+    *,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Bring an interface of `namespace` up, with its address and the default route; raises NotFound.
+    """Bring an interface of `namespace` up, with its address and the default route, after some sysctls; raises NotFound.
 
-    Equivalent, in the namespace, to `ip link set DEV up mtu MTU; ip addr add ADDRESS brd + dev DEV; ip route add default via GATEWAY`.
+    Equivalent, in the namespace, to `sysctl -w KEY=VALUE …; ip link set DEV up; ip addr add ADDRESS brd + dev DEV;
+    ip route add default via GATEWAY`.
     """
-    with netns.open_socket(namespace) as inside:
-        missing = NotFound(f"no interface {interface} in {namespace}")
-        with translated(f"look at interface {interface}", {errno.ENODEV: missing}):
-            index = inside.get(RTM_GETLINK, link.question(interface))["index"]
-        with translated(f"set interface {interface} up"):
-            inside.change(RTM_SETLINK, link.up_message(index, mtu))
-        with translated(f"add address {address} to {interface}"):
-            inside.change(RTM_NEWADDR, _message(index, address), NLM_F_CREATE | NLM_F_EXCL)
-        if gateway is not None:
-            with translated(f"add a default route by {gateway}"):
-                inside.change(RTM_NEWROUTE, route.default_message(gateway, index), NLM_F_CREATE | NLM_F_EXCL)
+
+    def configure() -> None:
+        index = link.index(interface)
+        if index is None:
+            raise NotFound(f"no interface {interface} in {namespace}")
+        for key, value in settings.items():
+            sysctl.put(key, value)
+        with RouteSocket() as inside:
+            with translated(f"set interface {interface} up"):
+                inside.change(RTM_SETLINK, link.up_message(index))
+            with translated(f"add address {address} to {interface}"):
+                inside.change(RTM_NEWADDR, _message(index, address), NLM_F_CREATE | NLM_F_EXCL)
+            if gateway is not None:
+                with translated(f"add a default route by {gateway}"):
+                    inside.change(RTM_NEWROUTE, route.default_message(gateway, index), NLM_F_CREATE | NLM_F_EXCL)
+
+    netns.run_in(namespace, configure)
 
 
 def _message(index: int, address: IPv4Interface) -> ifaddrmsg:

@@ -54,14 +54,17 @@ def create_veth(host_name: str, bridge: str, namespace: Path, inside_name: str, 
         os.close(inside)
 
 
-def isolate_port(name: str) -> None:
-    """Let a bridge port talk to no other isolated port; equivalent to `ip link set dev DEV type bridge_slave isolated on`."""
-    _set_port(name, "IFLA_BRPORT_ISOLATED")
+def open_port(name: str, *, isolated: bool = False, hairpin: bool = False) -> None:
+    """Bring a bridge port up; `isolated`: it talks to no other isolated one, `hairpin`: it gets back what it sends to itself.
 
-
-def reflect_port(name: str) -> None:
-    """Let a bridge port get back what it sends to itself; equivalent to `ip link set dev DEV type bridge_slave hairpin on`."""
-    _set_port(name, "IFLA_BRPORT_MODE")
+    Equivalent to `ip link set dev NAME up type bridge_slave isolated on|off hairpin on|off`. Raises NotFound.
+    """
+    settings = {"attrs": [("IFLA_BRPORT_ISOLATED", int(isolated)), ("IFLA_BRPORT_MODE", int(hairpin))]}
+    port = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", settings)]}
+    message = _message(name, [("IFLA_LINKINFO", port)])
+    message["flags"] = message["change"] = IFF_UP
+    with translated(f"open bridge port {name}", {errno.ENODEV: _missing(name)}):
+        host().change(RTM_NEWLINK, message)
 
 
 def set_up(link: str | int) -> None:
@@ -134,9 +137,9 @@ def list_ours() -> list[tuple[str, int, str]]:
     return [(link.get_attr("IFLA_IFNAME"), link["index"], _kind_of(link)) for link in ours]
 
 
-def up_message(link: str | int, mtu: int | None = None) -> ifinfmsg:
+def up_message(link: str | int) -> ifinfmsg:
     """Return the message that brings an interface up, for RTM_SETLINK."""
-    message = _message(link, _mtu(mtu))
+    message = _message(link, [])
     message["flags"] = message["change"] = IFF_UP
     return message
 
@@ -144,12 +147,6 @@ def up_message(link: str | int, mtu: int | None = None) -> ifinfmsg:
 def question(link: str | int) -> ifinfmsg:
     """Return the message that asks for an interface, 0 for all of them, for RTM_GETLINK."""
     return _message(link, [("IFLA_EXT_MASK", _SKIP_STATISTICS)])
-
-
-def _set_port(name: str, attribute: str) -> None:
-    port = [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": [(attribute, 1)]})]
-    with translated(f"set bridge port {name}"):
-        host().change(RTM_NEWLINK, _message(name, [("IFLA_LINKINFO", {"attrs": port})]))
 
 
 def _find(name: str) -> ifinfmsg | None:

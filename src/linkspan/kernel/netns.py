@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -112,7 +113,14 @@ def _visitor() -> ThreadPoolExecutor:
     return visitor
 
 
+class _Closing:
+    """Closes a descriptor when it goes."""
+
+    def __init__(self, fd: int) -> None:
+        weakref.finalize(self, os.close, fd)
+
+
 def _settle() -> None:
     """Remember where the visitor comes from, which is where its caller is; the descriptor is closed with the thread."""
-    _local.namespace = Path("/proc/thread-self/ns/net").open("rb")
-    _local.home = _local.namespace.fileno()
+    _local.home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    _local.closing = _Closing(_local.home)

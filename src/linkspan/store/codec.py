@@ -13,6 +13,8 @@ from linkspan.errors import EngineError
 
 T = TypeVar("T")
 
+_AS_THEY_ARE = {str, int, bool, float, type(None)}
+
 _TEXTUAL = (
     ipaddress.IPv4Address,
     ipaddress.IPv4Interface,
@@ -33,14 +35,22 @@ def decode(kind: type[T], text: str) -> T:
         raise EngineError(f"the store holds a damaged {kind.__name__.lower()}: {error}") from error
 
 
-def _plain(value: object) -> object:
-    if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, (tuple, list)):
+def _plain(value: Any) -> Any:  # noqa: ANN401  any model value, any JSON
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if kind is tuple or kind is list:
         return [_plain(item) for item in value]
-    if isinstance(value, dict):
+    if kind is dict:
         return {str(key): _plain(item) for key, item in value.items()}
-    return str(value) if isinstance(value, (*_TEXTUAL, Enum)) else value
+    if issubclass(kind, (*_TEXTUAL, Enum)):
+        return str(value)
+    return {name: _plain(getattr(value, name)) for name in _names(kind)}
+
+
+@functools.cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 @functools.cache
