@@ -45,7 +45,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  any model value, any JSON
         return {str(key): _plain(item) for key, item in value.items()}
     if issubclass(kind, (*_TEXTUAL, Enum)):
         return str(value)
-    return {name: _plain(getattr(value, name)) for name in _names(kind)}
+    return {name: _plain(getattr(value, name)) for name in _names(typing.cast(type, kind))}
 
 
 @functools.cache
