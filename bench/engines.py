@@ -149,8 +149,8 @@ def sweep(folder: Path, where: Path) -> None:
     points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for point in reversed([point for point in points if point.startswith(f"{folder}/")]):
         subprocess.run(["umount", "--lazy", point], check=True)
-    for group in [*Path("/sys/fs/cgroup").glob(f"*/{CGROUP}"), Path("/sys/fs/cgroup") / CGROUP]:
-        with contextlib.suppress(OSError):  # not there, or in use by another run
+    for group in [*Path("/sys/fs/cgroup").glob(f"**/{CGROUP}/*/"), *Path("/sys/fs/cgroup").glob(f"**/{CGROUP}")]:
+        with contextlib.suppress(OSError):  # in use by another run
             group.rmdir()
 
 

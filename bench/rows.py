@@ -25,7 +25,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the report. `better` says which way: `less` or `more`; of `factor` rows the figure is one itself."""
+    """A line of the report. `better` says which way: `less` or `more`."""
 
     title: str
     unit: str = "ms"
@@ -36,6 +36,11 @@ class Row:
 def share(part: float) -> Limit:
     """At most so much of dockerd's: 1/4."""
     return Limit(f"1/{1 / part:g} of dockerd's", share=part)
+
+
+def below() -> Limit:
+    """Less than dockerd's."""
+    return Limit("below dockerd's", share=1)
 
 
 def most(bound: float, unit: str) -> Limit:
@@ -68,6 +73,21 @@ SECTIONS: dict[str, dict[str, Row]] = {
         "ports-start": Row("`docker run -d -p 20000-20999:20000-20999`", limit=most(500, "ms")),
         "ports-remove": Row("`docker rm -f` of it", limit=most(500, "ms")),
         "ports-processes": Row("more processes for 1,000 ports", "", limit=most(0, "")),
+        "ports-memory": Row("memory (PSS) per port and family", "MiB", limit=most(0, "MiB")),
+    },
+    "Many containers": {
+        "run@0": Row("`docker run --rm`, no other container"),
+        "run@500": Row("… with 500 running"),
+        "grow-run": Row("how much slower that is", "×", limit=most(1.2, "×")),
+        "ps@0": Row("`docker ps`, no container"),
+        "ps@200": Row("… with 200 running", limit=share(1 / 1.5)),
+        "ps@500": Row("… with 500 running"),
+        "grow-ps": Row("how much slower that is", "×", limit=most(1.2, "×")),
+        "ps-raw-200": Row("the engine's answer to `ps` with 200 running"),
+        "restart": Row("the engine starts over 200 running containers, until it serves", limit=most(1000, "ms")),
+        "helpers": Row("memory (PSS) per running container, all helpers", "MiB", limit=most(2, "MiB")),
+        "memory@0": Row("memory (PSS) of the engine itself, idle", "MiB", limit=below()),
+        "memory@200": Row("… with 200 containers", "MiB", limit=below()),
     },
 }
 
