@@ -98,7 +98,7 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engin
     launcher = Launcher(store, kernel, runtime, images, (sandboxes, files, streams, events, cleanup))
     lifecycle = Lifecycle(config, store, runtime, launcher, cleanup)
     networks = Networks(config, store, kernel, drivers)
-    execs = Execs(store, runtime, files, events)
+    execs = Execs(store, runtime, events)
 
     await images.open()
     await kernel.run(lambda: rules.apply(sandboxes.ruleset()))
