@@ -8,19 +8,25 @@ from bench.engines import OURS, THEIRS
 
 @dataclass(frozen=True)
 class Limit:
-    """What is asked of a figure: against dockerd's in the same run (`share`), or in itself (`bound`)."""
+    """What is asked of a figure: against dockerd's in the same run (`share`), or in itself (`bound`).
+
+    `slack`, a part of the limit, is for figures that are to be equal: within it, it is noise that decides.
+    """
 
     text: str
     share: float = 0.0
     bound: float | None = None
     at_least: bool = False
+    slack: float = 0.0
 
-    def met(self, ours: float, theirs: float | None) -> bool | None:
-        """Whether the figure is good enough; None without one to compare with."""
+    def verdict(self, ours: float, theirs: float | None) -> str:
+        """Say whether the figure is good enough."""
         limit = self.bound if self.bound is not None else None if theirs is None else theirs * self.share
         if limit is None:
-            return None
-        return ours >= limit if self.at_least else ours <= limit
+            return ""
+        if ours >= limit if self.at_least else ours <= limit:
+            return "met"
+        return f"equal within {self.slack:.0%}" if abs(ours - limit) <= limit * self.slack else "**not met**"
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,21 @@ def share(part: float) -> Limit:
 def below() -> Limit:
     """Less than dockerd's."""
     return Limit("below dockerd's", share=1)
+
+
+def times(factor: float) -> Limit:
+    """At least so much of dockerd's."""
+    return Limit(f"× {factor:g} of dockerd's", share=factor, at_least=True)
+
+
+def not_below() -> Limit:
+    """As much as dockerd's."""
+    return Limit("not below dockerd's", share=1, at_least=True, slack=0.03)
+
+
+def not_above() -> Limit:
+    """As little as dockerd's."""
+    return Limit("not above dockerd's", share=1, slack=0.03)
 
 
 def most(bound: float, unit: str) -> Limit:
@@ -89,6 +110,23 @@ SECTIONS: dict[str, dict[str, Row]] = {
         "memory@0": Row("memory (PSS) of the engine itself, idle", "MiB", limit=below()),
         "memory@200": Row("… with 200 containers", "MiB", limit=below()),
     },
+    "Traffic": {
+        "connections-alone": Row("new connections to a published port, from outside", "per s", better="more"),
+        "connections": Row("… with 5,000 other ports published (dockerd: 1,000)", "per s", times(2), "more"),
+        "connections-share": Row(
+            "what is left of it", "%", Limit("no loss against one port", bound=100, at_least=True, slack=0.03), "more"
+        ),
+        "throughput-between": Row("throughput, container to container", "Gbit/s", not_below(), "more"),
+        "throughput-from-host": Row("… host to container", "Gbit/s", not_below(), "more"),
+        "throughput-published": Row("… outside to published port", "Gbit/s", not_below(), "more"),
+        "throughput-host-mode": Row("… outside to host mode", "Gbit/s", not_below(), "more"),
+        "throughput-share": Row("published port against host mode", "%", Limit("within 5 %", bound=95, at_least=True), "more"),
+        "round-trip-between": Row("round trip, container to container", "µs", not_above()),
+        "round-trip-from-host": Row("… host to container", "µs", not_above()),
+        "round-trip-published": Row("… outside to published port", "µs", not_above()),
+        "round-trip-host-mode": Row("… outside to host mode", "µs", not_above()),
+        "round-trip-share": Row("published port against host mode", "%", Limit("within 5 %", bound=105)),
+    },
 }
 
 ROWS: dict[str, Row] = {key: row for rows in SECTIONS.values() for key, row in rows.items()}
@@ -104,5 +142,4 @@ def verdict(key: str, samples: dict[str, list[float]]) -> str:
     limit, ours = ROWS[key].limit, median(samples, OURS)
     if limit is None:
         return ""
-    met = None if ours is None else limit.met(ours, median(samples, THEIRS))
-    return "not measured" if met is None else "met" if met else "**not met**"
+    return "" if ours is None else limit.verdict(ours, median(samples, THEIRS))
