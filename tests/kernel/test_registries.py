@@ -15,7 +15,7 @@ from linkspan.images.registry import Progress, RegistryAuth
 from linkspan.images.store import ImageStore
 from tests.hosts import Host
 from tests.kernel.imagestores import LAYER, Store, collected, docker_archive, tar_of_files
-from tests.registries import REGISTRY, Registry
+from tests.registries import REGISTRY, Registry, lying_registry
 
 pytestmark = pytest.mark.kernel
 
@@ -192,6 +192,20 @@ def test_a_damaged_layer_from_a_registry_leaves_nothing(registry: Registry, push
         pulling.pull(name)
 
     assert pulling.state() == ([], set())
+
+
+def test_a_layer_that_never_ends_is_given_up(pulling: Store, host: Host) -> None:
+    before = pulling.state()
+    with lying_registry(host, said=100_000) as name, pytest.raises(EngineError, match="the registry sends more than the manifest says"):
+        pulling.pull(name)
+    assert pulling.state() == before
+
+
+def test_a_layer_that_cannot_fit_is_not_fetched(pulling: Store, host: Host) -> None:
+    before = pulling.state()
+    with lying_registry(host, said=1 << 60) as name, pytest.raises(EngineError, match=r"(?i)no space left on device"):
+        pulling.pull(name)
+    assert pulling.state() == before
 
 
 def test_two_pulls_of_the_same_image_at_once_both_succeed(registry: Registry, pushing: Store, pulling: Store) -> None:

@@ -22,7 +22,8 @@ _LIMITS = (
 async def list_containers(call: Call) -> web.Response:
     """GET /containers/json"""
     size = call.flag("size")
-    views = call.engine.containers.list(all=call.flag("all"), limit=call.integer("limit") or 0, filters=call.filters(), size=size)
+    listed = call.engine.containers.list(all=call.flag("all"), limit=call.integer("limit") or 0, filters=call.filters())
+    views = await call.engine.containers.measured(listed) if size else listed
     now = time.time_ns()
     return answer([container_line(view, now, size=size) for view in views])
 
@@ -38,7 +39,8 @@ async def create(call: Call) -> web.Response:
 async def inspect(call: Call) -> web.Response:
     """GET /containers/{id}/json"""
     size = call.flag("size")
-    view = call.engine.containers.inspect(call.path["id"], size=size)
+    view = call.engine.containers.inspect(call.path["id"])
+    [view] = await call.engine.containers.measured([view]) if size else [view]
     return answer(container_details(view, runtime=call.engine.system.runtime.name, size=size))
 
 

@@ -1,9 +1,10 @@
 """Containers as objects: create, list, inspect, rename, update, prune, top. What runs and ends them is `lifecycle`."""
 
+import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,16 +12,16 @@ from pathlib import Path
 from linkspan.config import Config
 from linkspan.engine.execs import Execs
 from linkspan.engine.files import ContainerFiles
-from linkspan.engine.filters import check_keys, label_matches, made_before, passes
+from linkspan.engine.filters import check_keys, label_matches, passes
 from linkspan.engine.lifecycle import Lifecycle
 from linkspan.engine.lookup import Lookup
 from linkspan.engine.merge import merged_spec
 from linkspan.engine.names import new_name
 from linkspan.engine.requests import Created, CreateRequest, Top
 from linkspan.engine.views import ContainerView, Pruned
-from linkspan.errors import CommandFailed, Conflict, EngineError, InvalidInput, NotFound
+from linkspan.errors import Conflict, EngineError, InvalidInput, NotFound
 from linkspan.images.store import ImageStore
-from linkspan.kernel import process, sysctl
+from linkspan.kernel import process, sysctl, tree
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.container import Container, NetworkMode, RestartPolicy, Spec, container_name
 from linkspan.model.endpoint import HOST_SANDBOX
@@ -87,13 +88,12 @@ class Containers:
         all: bool = False,  # noqa: A002  Docker's own word
         limit: int = 0,
         filters: Mapping[str, Sequence[str]] | None = None,
-        size: bool = False,
     ) -> list[ContainerView]:
         """Return the containers that pass Docker's filters, the newest first; only those that run unless asked otherwise."""
         chosen = filters or {}
         everything = all or limit > 0 or any(key in chosen for key in ("status", "exited"))
         found = [
-            self._view(container, size=size)
+            self._view(container)
             for container in reversed(self._store.containers())
             if everything or container.state.running or container.state.status == "restarting"
         ]
@@ -101,9 +101,13 @@ class Containers:
         listed = [view for view in found if passes(view, chosen) and bounds[0] < view.container.created < bounds[1]]
         return listed[:limit] if limit > 0 else listed
 
-    def inspect(self, ref: str, *, size: bool = False) -> ContainerView:
+    def inspect(self, ref: str) -> ContainerView:
         """Return one container with all that belongs to it; raises NotFound."""
-        return self._view(self._lookup.container(ref), size=size)
+        return self._view(self._lookup.container(ref))
+
+    async def measured(self, views: Iterable[ContainerView]) -> Sequence[ContainerView]:
+        """Return the views with the sizes of what the containers wrote, which takes as long as they wrote many files."""
+        return [replace(view, size_rw=await asyncio.to_thread(self._size, view.container)) for view in views]
 
     async def rename(self, ref: str, new: str) -> None:
         """Give the container another name; raises InvalidInput, Conflict."""
@@ -134,13 +138,12 @@ class Containers:
     async def prune(self, filters: Mapping[str, Sequence[str]]) -> Pruned:
         """Remove every container that does not run and passes the filters."""
         check_keys(filters, PRUNE_FILTERS)
-        made_before(filters)  # a wrong time is refused also when there is nothing to prune
         removed: list[str] = []
         space = 0
         for container in self._store.containers():
             if container.state.running or container.state.status == "restarting" or not _prunable(container, filters):
                 continue
-            size = self._view(container, size=True).size_rw
+            size = await asyncio.to_thread(self._size, container)
             with contextlib.suppress(NotFound, Conflict):  # somebody removed or started it in the meantime
                 await self._lifecycle.remove(container.id)
                 removed.append(container.id)
@@ -153,10 +156,7 @@ class Containers:
         if not container.state.running:
             raise Conflict(f"container {container.id} is not running")
         pids = {str(pid) for pid in await self._runtime.pids(container.id)}
-        try:
-            done = await process.run("ps", *(arguments.split() or ["-ef"]))
-        except CommandFailed as error:
-            raise (InvalidInput(str(error)) if arguments else error) from error
+        done = await process.run("ps", *(arguments.split() or ["-ef"]))
         header, *rows = done.output.splitlines()
         titles = header.split()
         if "PID" not in titles:
@@ -211,7 +211,7 @@ class Containers:
         before = [self._lookup.container(ref).created for ref in filters.get("before", ())]
         return max(since, default=0), min(before, default=float("inf"))
 
-    def _view(self, container: Container, *, size: bool) -> ContainerView:
+    def _view(self, container: Container) -> ContainerView:
         mode = container.spec.network.mode
         network = None
         if mode.kind != "container":
@@ -229,8 +229,13 @@ class Containers:
             hostname=self._files.hostname(container),
             files={name: str(folder / name) for name in ("hostname", "hosts", "resolv.conf")} | {"log": str(self._files.log(container))},
             execs=self._execs.of(container.id),
-            size_rw=_size(folder / "upper") if size else 0,
         )
+
+    def _size(self, container: Container) -> int:
+        try:
+            return tree.size(self._files.of(container.id) / "upper")
+        except OSError:  # it was removed meanwhile
+            return 0
 
     def _image(self, container: Container) -> Image | None:
         with contextlib.suppress(NotFound):
@@ -254,20 +259,10 @@ def _check_sources(spec: Spec) -> None:
 
 
 def _prunable(container: Container, filters: Mapping[str, Sequence[str]]) -> bool:
-    until = made_before(filters)
+    until = max((int(float(text) * 1e9) for text in filters.get("until", ())), default=None)
     if until is not None and container.created > until:
         return False
     labels = container.spec.labels
     return all(label_matches(labels, text) for text in filters.get("label", ())) and not any(
         label_matches(labels, text) for text in filters.get("label!", ())
     )
-
-
-def _size(folder: Path) -> int:
-    """Bytes of all files below the folder."""
-    total = 0
-    for where, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += (Path(where) / name).lstat().st_size
-    return total

@@ -13,6 +13,7 @@ from pathlib import Path
 from linkspan.config import Config
 from linkspan.engine.sandboxes import Place, Sandboxes
 from linkspan.errors import EngineError
+from linkspan.kernel import tree
 from linkspan.model.container import Container
 from linkspan.model.endpoint import address_text
 from linkspan.plan.files import Resolver, full_name, hosts_text
@@ -66,9 +67,7 @@ class ContainerFiles:
         if folder.exists():
             folder.rename(gone)  # at once: a folder half removed is never taken for a container's
         try:
-            shutil.rmtree(gone)
-        except FileNotFoundError:
-            return
+            tree.remove(gone)
         except OSError as error:  # the next start of the engine sweeps it
             logger.warning("cannot remove %s: %s", gone, error)
 

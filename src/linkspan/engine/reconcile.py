@@ -4,8 +4,8 @@ What runs is taken over: its monitor is followed as if this engine had started i
 code that its monitor left. What nobody owns is swept: it carries our mark or lies under our roots.
 """
 
+import contextlib
 import logging
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from linkspan.engine.files import ContainerFiles
 from linkspan.engine.lifecycle import Lifecycle
 from linkspan.engine.sandboxes import Sandboxes
 from linkspan.errors import EngineError
-from linkspan.kernel import link, mount, netns
+from linkspan.kernel import link, mount, netns, tree
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.container import Container, Status
 from linkspan.runtime.monitor import Runtime
@@ -86,14 +86,17 @@ class Reconciler:
             link.delete_many(stray)
 
     def _sweep_folders(self) -> None:
-        containers = {container.id for container in self._store.containers()}
+        containers = {container.id: container for container in self._store.containers()}
         for mounted in mount.mounts_under(self._files.folder):
-            logger.warning("swept the mount %s", mounted)  # of a start: a container that runs sees its root without it
-            mount.unmount(mounted)
+            owner = containers.get(mounted.relative_to(self._files.folder).parts[0])
+            if owner is None or not owner.state.running:
+                logger.warning("swept the mount %s", mounted)
+                mount.unmount(mounted)
         for folder in _entries(self._files.folder):
             if folder.name not in containers:
                 logger.warning("swept the folder %s", folder)
-                shutil.rmtree(folder, ignore_errors=True)
+                with contextlib.suppress(OSError):  # the next start tries again
+                    tree.remove(folder)
 
     def _to_start(self) -> list[Container]:
         """What its restart policy wants to run now, each after those whose namespace or address it needs."""

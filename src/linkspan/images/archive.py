@@ -14,6 +14,8 @@ from linkspan.images.layers import LayerBlob
 from linkspan.images.manifest import MANIFEST_LIMIT
 from linkspan.model.reference import Reference
 
+_DOCKER = "manifest.json"
+_OCI = "index.json"
 _BLOBS = "blobs/sha256"
 """Where Docker puts files in an archive since version 25; every version finds them there by manifest.json."""
 _REFERENCE = "org.opencontainers.image.ref.name"
@@ -39,17 +41,16 @@ class SavedImage:
 
 def images_in(path: Path) -> list[ArchivedImage]:
     """List the images of a plain tar archive; raises InvalidInput if it is none or holds no images."""
-    with layers.damage_refused("the archive"), tarfile.open(path, "r:") as archive:
-        listing = _member(archive, "manifest.json")
-        if listing is not None:
-            return [
-                ArchivedImage(source=f"docker-archive:{path}:@{index}", tags=_names(entry.texts("RepoTags")))
-                for index, entry in enumerate(Document.parse_all(listing, "the archive's manifest.json"))
-            ]
-        listing = _member(archive, "index.json")
-        if listing is not None:
-            entries = Document.parse(listing, "the archive's index.json").children("manifests")
-            return [_oci_image(path, entry.child("annotations")) for entry in entries]
+    with layers.damage_refused("the archive"), tarfile.open(path, "r:", tarinfo=layers.Member) as archive:
+        listings = _listings(archive)
+    if _DOCKER in listings:
+        return [
+            ArchivedImage(source=f"docker-archive:{path}:@{index}", tags=_names(entry.texts("RepoTags")))
+            for index, entry in enumerate(Document.parse_all(listings[_DOCKER], f"the archive's {_DOCKER}"))
+        ]
+    if _OCI in listings:
+        entries = Document.parse(listings[_OCI], f"the archive's {_OCI}").children("manifests")
+        return [_oci_image(path, entry.child("annotations")) for entry in entries]
     raise InvalidInput("this is no archive of images: it has neither manifest.json nor index.json (for a file system, use import)")
 
 
@@ -78,15 +79,18 @@ def docker_archive(images: Sequence[SavedImage]) -> Iterator[bytes]:
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def _member(archive: tarfile.TarFile, name: str) -> bytes | None:
-    try:
-        file = archive.extractfile(name)
-    except KeyError:
-        return None
-    data = _limited(file) if file is not None else b""
-    if not data:
-        raise InvalidInput(f"the archive's {name} is no file of a sensible size")
-    return data
+def _listings(archive: tarfile.TarFile) -> dict[str, bytes]:
+    """The files that say what is in the archive, by name; of a name that occurs twice, the last, as tar(1) would leave it."""
+    found: dict[str, bytes] = {}
+    for member in archive:
+        if member.name in (_DOCKER, _OCI):
+            file = archive.extractfile(member)
+            found[member.name] = _limited(file) if file is not None else b""
+        layers.forget(archive)
+    for name, data in found.items():
+        if not data:
+            raise InvalidInput(f"the archive's {name} is no file of a sensible size")
+    return found
 
 
 def _limited(file: IO[bytes]) -> bytes:

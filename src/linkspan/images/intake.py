@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-import shutil
 import tempfile
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,13 +10,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from linkspan.errors import CommandFailed, EngineError, InvalidInput, KernelError, MissingTool
-from linkspan.images import layers, skopeo
+from linkspan.images import layers, room, skopeo
 from linkspan.images.archive import ArchivedImage
 from linkspan.images.index import Index
 from linkspan.images.layers import LayerBlob
 from linkspan.images.layout import STAGE, UNPACKED, Layout
 from linkspan.images.manifest import parse_manifest
-from linkspan.kernel import process
+from linkspan.kernel import process, tree
 
 T = TypeVar("T")
 
@@ -97,7 +96,8 @@ class Intake:
         try:
             yield folder
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # the next start sweeps it
+                await asyncio.to_thread(tree.remove, folder)
 
     @contextlib.asynccontextmanager
     async def alone(self, key: str) -> AsyncIterator[None]:
@@ -109,14 +109,16 @@ class Intake:
     async def _unpack(self, layout: Path, image_id: str, work: Path) -> None:
         """Unpack an image of a layout into `work`."""
         folder = work / UNPACKED
+        root = folder / "rootfs"
         await blocking(folder.mkdir)
         try:
-            await process.run("umoci", "raw", "unpack", "--image", f"{layout}:{_hex(image_id)}", folder / "rootfs")
+            await process.run("umoci", "raw", "unpack", "--image", f"{layout}:{_hex(image_id)}", root)
             await process.run("sync", "--file-system", folder)  # a power failure would leave empty files in a root that looks whole
         except MissingTool:
             raise
         except CommandFailed as error:
-            raise _refusal(f"cannot unpack image {_hex(image_id)[:12]}", skopeo.reason(error), EngineError) from error
+            said = skopeo.reason(error).replace(str(root), "")  # the path is no business of the user's
+            raise _refusal(f"cannot unpack image {_hex(image_id)[:12]}", said, EngineError) from error
 
 
 async def blocking(job: Callable[..., T], *args: object) -> T:
@@ -132,6 +134,7 @@ def _hex(digest: str) -> str:
 
 
 def _append(path: Path, piece: bytes) -> None:
+    room.require(path.parent, len(piece))
     with path.open("ab") as file:
         file.write(piece)
 

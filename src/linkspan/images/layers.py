@@ -13,12 +13,21 @@ from pathlib import Path
 from typing import IO, cast
 
 from linkspan.errors import InvalidInput, Unsupported
+from linkspan.images import room
 
 CHUNK = 1 << 20
+_CHECKED = 1000
+"""After so many files of a layer, and after each large one, the disk is asked whether they fit."""
+_CHECKED_BYTES = 64 << 20
+_EXTENSIONS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+_LARGEST_EXTENSION = 1 << 20
+"""Bytes; what Go's reader takes, and so Docker's."""
 GZIP_MAGIC = b"\x1f\x8b"
 
 _OPENERS = {GZIP_MAGIC: gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ\0": lzma.LZMAFile}
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_WRONG_WHITEOUTS = (".wh.", ".wh..", ".wh...")
+"""Whiteouts of nothing, of a folder by itself and of the folder above."""
 _DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
@@ -42,12 +51,12 @@ class LayerBlob:
 def examine(path: Path, digest: str = "") -> LayerBlob:
     """Read a layer from end to end; `digest` is that of the file, if it is known (a plain tar's is its DiffID).
 
-    Raises InvalidInput if it is no whole tar archive.
+    Raises InvalidInput if it is no whole tar archive or would touch what is not its own, OSError if its files cannot fit on the disk.
     """
     with damage_refused(f"layer {digest or path.name}"), open_tar(path) as stream:
-        reader = _Measured(stream)
-        with tarfile.open(fileobj=cast(IO[bytes], reader), mode="r|") as archive:
-            content_size = sum(member.size for member in archive if member.isreg())
+        reader = _Measured(stream, path.parent)
+        with tarfile.open(fileobj=cast(IO[bytes], reader), mode="r|", tarinfo=Member) as archive:
+            content_size = _content_size(archive, path.parent)
         while reader.read(CHUNK):
             pass
     compressed = _magic(path).startswith(GZIP_MAGIC)
@@ -60,6 +69,26 @@ def examine(path: Path, digest: str = "") -> LayerBlob:
         tar_size=reader.count,
         content_size=content_size,
     )
+
+
+def _content_size(archive: tarfile.TarFile, disk: Path) -> int:
+    """Read the headers. What they announce need not have been read to be refused: a few kilobytes can announce terabytes."""
+    size = count = 0
+    for member in archive:
+        forget(archive)
+        _check(member)
+        count += 1
+        size += member.size if member.isreg() else 0
+        if count % _CHECKED == 0 or member.size > CHUNK:
+            room.require(disk, size, count)
+    room.require(disk, size, count)
+    return size
+
+
+def _check(member: tarfile.TarInfo) -> None:
+    name = member.name.rpartition("/")[2]
+    if name in _WRONG_WHITEOUTS:  # umoci would delete the folder that the image is being unpacked in
+        raise InvalidInput(f"the layer is malicious: {member.name!r} deletes what is not its own")
 
 
 def open_tar(path: Path) -> IO[bytes]:
@@ -79,12 +108,16 @@ def chunks(path: Path) -> Iterator[bytes]:
 
 
 def plain(path: Path, folder: Path) -> Path:
-    """Return the archive without compression: itself, or a new file in `folder`. Raises InvalidInput if its compression is damaged."""
+    """Return the archive without compression: itself, or a new file in `folder`.
+
+    Raises InvalidInput if its compression is damaged, OSError if the disk is full.
+    """
     if not _magic(path).startswith((*_OPENERS, _ZSTD_MAGIC)):
         return path
     target = folder / f"{path.name}.tar"
     with target.open("wb") as copy:
         for piece in chunks(path):
+            room.require(folder, len(piece))
             copy.write(piece)
     return target
 
@@ -107,11 +140,28 @@ def _magic(path: Path) -> bytes:
         return file.read(8)
 
 
-class _Measured:
-    """A file whose reading is counted and hashed."""
+class Member(tarfile.TarInfo):
+    """A header that is refused if it would fill the memory: long names and extended headers are read whole."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _EXTENSIONS and self.size > _LARGEST_EXTENSION:
+            raise tarfile.ReadError(f"an extended header of {self.size} bytes")
+        made: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        return made
+
+
+def forget(archive: tarfile.TarFile) -> None:
+    """Let go of the headers read so far, which tarfile keeps: millions fit in a small file."""
+    archive.members = []  # type: ignore[attr-defined]
+
+
+class _Measured:
+    """A file whose reading is counted and hashed. Raises OSError when more has come out of it than fits on the disk it is on."""
+
+    def __init__(self, stream: IO[bytes], disk: Path) -> None:
         self._stream = stream
+        self._disk = disk
+        self._checked = 0
         self.count = 0
         self.hash = hashlib.sha256()
 
@@ -119,4 +169,7 @@ class _Measured:
         piece = self._stream.read(size)
         self.count += len(piece)
         self.hash.update(piece)
+        if self.count - self._checked > _CHECKED_BYTES:
+            room.require(self._disk, self.count)
+            self._checked = self.count
         return piece

@@ -15,7 +15,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -28,6 +27,7 @@ from linkspan.images.configuration import image_of
 from linkspan.images.document import Document
 from linkspan.images.index import Index, StoredImage
 from linkspan.images.layers import LayerBlob
+from linkspan.kernel import tree
 
 logger = logging.getLogger(__name__)
 
@@ -170,9 +170,11 @@ class Layout:
 
     def discard_root(self, image_id: str) -> None:
         """Delete the unpacked root of an image that is gone, if there is one; it vanishes at once, by rename."""
-        with tempfile.TemporaryDirectory(dir=self.temporary) as grave, contextlib.suppress(FileNotFoundError), self._lock:
+        grave = Path(tempfile.mkdtemp(dir=self.temporary))
+        with contextlib.suppress(FileNotFoundError), self._lock:
             if image_id not in self.index.images:
-                self.root(image_id).parent.rename(Path(grave) / "root")
+                self.root(image_id).parent.rename(grave / "root")
+        tree.remove(grave)
 
     def unpacked(self) -> list[str]:
         """Ids of the images that have an unpacked root."""
@@ -181,7 +183,8 @@ class Layout:
     def _sweep(self) -> None:
         """Empty the folder for work in progress. A skopeo that outlived a killed engine may still write there: it soon fails."""
         for _ in range(_SWEEPS):
-            shutil.rmtree(self.temporary, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                tree.remove(self.temporary)
             if not self.temporary.exists():
                 return
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from linkspan.errors import CommandFailed, EngineError, KernelError, MissingTool, NotFound
-from linkspan.images import skopeo
+from linkspan.images import room, skopeo
 from linkspan.images.manifest import Manifest, Platform, RemoteLayer, instance_digest, parse_manifest
 from linkspan.model.reference import DEFAULT_DOMAIN, Reference
 
@@ -87,6 +87,7 @@ class Registries:
         """Fetch the layers that `folder`/sha256 lacks, named by their digests; tells of every layer. Raises as `look_up` does."""
         layout = folder / "layout"
         with _translated(reference), self._access("src-", reference, auth) as access:
+            room.require(folder, sum(layer.size for layer in image.manifest.layers))
             layout.mkdir()
             copying = asyncio.create_task(
                 skopeo.copy(
@@ -163,6 +164,7 @@ class _DownloadWatch:
         self._finished = finished
         self._unfinished = unfinished
         self._files: dict[Path, RemoteLayer] = {}
+        self._largest = max((layer.size for layer in layers), default=0)
 
     def look(self) -> Iterator[Progress]:
         for layer in tuple(self._pending):
@@ -172,6 +174,8 @@ class _DownloadWatch:
         for path in sorted(self._unfinished.glob("oci-put-blob*")):
             with contextlib.suppress(FileNotFoundError, StopIteration):
                 size = path.stat().st_size
+                if size > self._largest:  # skopeo looks at the end only, which may never come
+                    raise EngineError(f"the registry sends more than the manifest says: a layer of {size} bytes")
                 layer = self._layer_of(path, size)
                 yield Progress(id=layer.short_id, status="Downloading", current=min(size, layer.size), total=layer.size)
 

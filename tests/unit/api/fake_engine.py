@@ -63,13 +63,18 @@ class FakeContainers:
     views: list[ContainerView]
     created: list[CreateRequest] = field(default_factory=list)
     listed: dict[str, Any] = field(default_factory=dict)
+    measured_ids: list[str] = field(default_factory=list)
     failure: Exception | None = None
 
-    def inspect(self, ref: str, *, size: bool = False) -> ContainerView:
+    def inspect(self, ref: str) -> ContainerView:
         for view in self.views:
             if ref in (view.container.id, view.container.name):
                 return view
         raise NotFound(f"No such container: {ref}")
+
+    async def measured(self, views: "list[ContainerView]") -> "list[ContainerView]":
+        self.measured_ids = [view.container.id for view in views]
+        return views
 
     def list(self, **query: Any) -> "list[ContainerView]":
         self.listed = query
@@ -234,7 +239,7 @@ class FakeNetworks:
 class FakeSystem:
     runtime = SimpleNamespace(name="runc")
 
-    async def info(self) -> SystemInfo:
+    def info(self) -> SystemInfo:
         return SystemInfo(
             id="1234",
             name="testhost",

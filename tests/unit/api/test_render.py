@@ -1,6 +1,5 @@
 """What clients are shown: ps, inspect, networks, images, info."""
 
-import asyncio
 import ipaddress
 from dataclasses import replace
 from typing import Any
@@ -334,7 +333,7 @@ def test_an_exec() -> None:
 
 
 def test_info_and_version() -> None:
-    system = asyncio.run(FakeSystem().info())
+    system = FakeSystem().info()
     info: Any = wire_system.info(system, BORN)
     assert (info["Name"], info["NCPU"], info["DefaultRuntime"], info["Driver"]) == ("testhost", 2, "runc", "overlay2")
     assert info["Swarm"]["LocalNodeState"] == "inactive"

@@ -164,7 +164,8 @@ def test_a_body_without_end_is_refused(tmp_path: Path) -> None:
 def test_parameters_of_the_query_are_parsed(tmp_path: Path) -> None:
     engine = FakeEngine(VIEW)
     ask(tmp_path, "GET", '/containers/json?all=1&limit=3&size=True&filters={"name":{"x":true},"label":["a=b"]}', engine=engine)
-    assert engine.containers.listed == {"all": True, "limit": 3, "filters": {"name": ("x",), "label": ("a=b",)}, "size": True}
+    assert engine.containers.listed == {"all": True, "limit": 3, "filters": {"name": ("x",), "label": ("a=b",)}}
+    assert engine.containers.measured_ids == [VIEW.container.id]
 
 
 @pytest.mark.parametrize("query", ["limit=many", "filters={", 'filters={"name":3}', "filters=[]"])
