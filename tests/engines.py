@@ -70,6 +70,7 @@ class Engine:
         self.host = host
         self.folder = folder
         self.flags: tuple[str, ...] = flags
+        self.program: tuple[str, ...] = LINKSPAN
         self.socket = folder / "run" / "linkspan.sock"
         self.client: tuple[str, ...] = (next(iter(reversed(docker_clients().values())), "docker"),)
         """The command that `docker`, `refused` and the like run."""
@@ -91,7 +92,7 @@ class Engine:
         roots = ("--data-root", self.folder / "data", "--exec-root", self.folder / "run", "--config-file", self._config())
         with (self.folder / "engine.log").open("ab") as log:
             self._process = self.host.spawn(
-                *LINKSPAN, "daemon", *roots, *self.flags, *flags, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                *self.program, "daemon", *roots, *self.flags, *flags, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         process = self._process
         until(lambda: process.poll() is not None or self._answers(), within=30, what="the engine answers")
