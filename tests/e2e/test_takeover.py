@@ -70,6 +70,29 @@ def test_restart_policies_hold_over_the_engines_end(new_engine: Callable[..., En
     until(lambda: set(engine.docker("ps", "--format", "{{.Names}}").split()) == {"always", "unless-stopped"})
 
 
+def test_what_cannot_start_yet_is_started_when_it_can(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine()
+    engine.docker("run", "-d", "--name", "target", "busybox", "sleep", "100")
+    engine.docker("run", "-d", "--name", "member", "--restart", "always", "--net=container:target", "busybox", "sleep", "100")
+    pids = [engine.inspect(name)["State"]["Pid"] for name in ("target", "member")]
+    engine.kill()
+    engine.host.sh("kill", "-9", *map(str, pids))
+    engine.start()
+    assert engine.inspect("member")["State"]["Status"] == "restarting"
+    engine.docker("start", "target")
+    until(lambda: engine.inspect("member")["State"]["Running"], what="the member runs again")
+
+
+def test_an_ended_container_of_rm_is_removed_by_the_next_engine(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine()
+    engine.docker("run", "-d", "--rm", "--name", "once", "busybox", "sleep", "100")
+    pid = engine.inspect("once")["State"]["Pid"]
+    engine.kill()
+    engine.host.sh("kill", "-9", str(pid))
+    engine.start()
+    assert engine.docker("ps", "-aq") == ""
+
+
 def test_live_restore_off_stops_containers_with_the_engine(new_engine: Callable[..., Engine]) -> None:
     engine = new_engine("--live-restore=false", "--shutdown-timeout", "0")
     engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "100")

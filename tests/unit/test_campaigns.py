@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
-from tests.campaigns.campaign import Campaign, Result, Scale, executed
+from tests.campaigns.campaign import Campaign, Result, Scale, campaigns, executed
+
+
+def test_every_campaign_says_what_it_tries() -> None:
+    titles = [campaign.title for campaign in campaigns()]
+    assert titles
+    assert all(title.endswith(".") for title in titles)
 
 
 def test_what_a_campaign_raises_is_found(tmp_path: Path) -> None:

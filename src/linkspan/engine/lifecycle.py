@@ -75,7 +75,22 @@ class Lifecycle:
             if container.state.running:
                 raise NotModified(f"container {ref} is already running")
             self._cancel_restart(container.id)
-            await self._launch(replace(container, state=replace(container.state, restart_count=0)))
+            await self._launch(replace(container, state=replace(_at_rest(container.state), restart_count=0)))
+
+    async def start_by_policy(self, container_id: str) -> None:
+        """Start a container that is to be restarted; what may pass (no target yet, its port taken) is tried again later."""
+        async with self.lock(container_id):
+            container = self._store.container(container_id)
+            self._restarts.pop(container_id, None)
+            if container is None or container.state.status is not Status.RESTARTING:
+                return
+            try:
+                await self._launch(container)
+            except Conflict:
+                self._start_later(container)
+            except EngineError:
+                if left := self._store.container(container_id):
+                    self._record(left, _at_rest(left.state))
 
     async def stop(self, ref: str, timeout: int | None = None, signal: str = "") -> None:
         """End a running container: its stop signal, and SIGKILL after `timeout` seconds (-1: never). Raises NotModified."""
@@ -85,7 +100,7 @@ class Lifecycle:
                 container = self._lookup.container(container.id)
                 if container.state.status is Status.RESTARTING:
                     self._cancel_restart(container.id)
-                    self._record(container, replace(container.state, status=Status.EXITED, manually_stopped=True))
+                    self._record(container, replace(_at_rest(container.state), manually_stopped=True))
                     return
         if not container.state.running:
             raise NotModified(f"container {ref} is not running")
@@ -97,9 +112,10 @@ class Lifecycle:
         container = self._lookup.container(ref)
         self._cancel_restart(container.id)
         if container.state.running:
-            await self._stop_running(container, timeout, signal)
+            await self._stop_running(container, timeout, signal, restart=True)
         async with self.lock(container.id):
-            await self._launch(self._lookup.container(container.id))
+            container = self._lookup.container(container.id)
+            await self._launch(replace(container, state=_at_rest(container.state)))
         self.events.container(container, "restart")
 
     async def kill(self, ref: str, signal: str = "") -> None:
@@ -149,6 +165,13 @@ class Lifecycle:
         """Follow a running container to its end, in the background."""
         self._spawn(self._follow(container))
 
+    def take_over(self, container: Container) -> None:
+        """Go on with a container that a former engine started. What that one was asked to do and did not do, was not done."""
+        if container.state.manually_stopped or container.state.restart_asked:
+            container = self._record(container, replace(container.state, manually_stopped=False, restart_asked=False))
+        self.watch(container)
+        self._spawn(self._runtime.sweep_execs(container.id))
+
     def act_by_policy(self) -> None:
         """From now on, restart what ends as its policy wants."""
         self._timed_restarts = True
@@ -191,12 +214,14 @@ class Lifecycle:
         if container.spec.auto_remove:
             self.destroy(container, code)
 
-    async def _stop_running(self, container: Container, timeout: int | None, signal: str, *, manual: bool = True) -> None:
+    async def _stop_running(
+        self, container: Container, timeout: int | None, signal: str, *, manual: bool = True, restart: bool = False
+    ) -> None:
         number = signal_number(signal or container.spec.stop_signal)
         seconds = container.spec.stop_timeout if timeout is None else timeout
         ended = self.waiters.add(container.id, "next-exit")
         if manual:
-            container = self._record(container, replace(container.state, manually_stopped=True))
+            container = self._record(container, replace(container.state, manually_stopped=True, restart_asked=restart))
         if container.state.status is Status.PAUSED:
             await self._runtime.unpause(container.id)
         await self._runtime.kill(container.id, number)
@@ -226,9 +251,9 @@ class Lifecycle:
         container = self._lookup.container(container_id)  # a stop may have been asked for meanwhile
         state = replace(container.state, status=Status.EXITED, pid=0, monitor_pid=0, exit_code=code, finished=time.time_ns(), error="")
         state = replace(state, oom_killed=self._runtime.out_of_memory(container_id))
-        again = self._wants_restart(container, state)
-        if again:
-            state = replace(state, status=Status.RESTARTING, restart_count=state.restart_count + 1)
+        by_policy = self._wants_restart(container, state)
+        if by_policy or state.restart_asked:
+            state = replace(state, status=Status.RESTARTING, restart_count=state.restart_count + by_policy)
         left = replace(container, state=state, sandbox="", publishes=())
         self._store.put_container(left)
         self.events.container(container, "die", exitCode=str(code), execDuration=str((state.finished - state.started) // 10**9))
@@ -236,9 +261,9 @@ class Lifecycle:
         self.streams.ended(container_id)
         self.waiters.ended(container_id, WaitResult(exit_code=code))
         self._cleanup.add(container)
-        if again and self._timed_restarts:
-            self._restarts[container_id] = self._spawn(self._restart_later(left))
-        elif container.spec.auto_remove and not again:
+        if by_policy and self._timed_restarts:
+            self._start_later(left)
+        elif container.spec.auto_remove and state.status is Status.EXITED:
             self.destroy(left, code)
 
     def destroy(self, container: Container, code: int) -> None:
@@ -277,22 +302,15 @@ class Lifecycle:
             return state.exit_code != 0 and not (policy.retries and state.restart_count >= policy.retries)
         return policy.name in ("always", "unless-stopped")
 
+    def _start_later(self, container: Container) -> None:
+        self._restarts[container.id] = self._spawn(self._restart_later(container))
+
     async def _restart_later(self, container: Container) -> None:
         ran = (container.state.finished - container.state.started) / 1e9
         delay = FIRST_DELAY if ran >= STEADY else self._delays.get(container.id, FIRST_DELAY)
         self._delays[container.id] = min(delay * 2, LONGEST_DELAY)
         await asyncio.sleep(delay)
-        async with self.lock(container.id):
-            current = self._store.container(container.id)
-            self._restarts.pop(container.id, None)
-            if current is None or current.state.status is not Status.RESTARTING:
-                return
-            try:
-                await self._launch(current)
-            except Conflict:  # the target does not run yet, somebody has the port: that may pass
-                self._restarts[container.id] = self._spawn(self._restart_later(container))
-            except EngineError as error:
-                self._record(current, replace(current.state, status=Status.EXITED, error=str(error)))
+        await self.start_by_policy(container.id)
 
     def _tell_network(self, container: Container, action: str) -> None:
         mode = container.spec.network.mode
@@ -324,6 +342,12 @@ class Lifecycle:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             logger.error("a container's watcher failed", exc_info=error)
+
+
+def _at_rest(state: State) -> State:
+    """The state of a container that nobody is going to start any more."""
+    status = Status.EXITED if state.status is Status.RESTARTING else state.status
+    return replace(state, status=status, restart_asked=False)
 
 
 def _start_code(message: str) -> int:

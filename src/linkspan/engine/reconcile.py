@@ -7,12 +7,12 @@ code that its monitor left. What nobody owns is swept: it carries our mark or li
 import contextlib
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from linkspan.engine.files import ContainerFiles
 from linkspan.engine.lifecycle import Lifecycle
 from linkspan.engine.sandboxes import Sandboxes
-from linkspan.errors import EngineError
 from linkspan.kernel import link, mount, netns, tree
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.container import Container, Status
@@ -39,9 +39,12 @@ class Reconciler:
         alive, ended = self._sort()
         for container in alive:
             logger.info("took over %s (%s)", container.name, container.short_id)
-            self._lifecycle.watch(container)
+            self._lifecycle.take_over(container)
         for container in ended:
             await self._finish(container)
+        for container in self._store.containers():
+            if container.spec.auto_remove and container.state.status is Status.EXITED:
+                self._lifecycle.destroy(container, container.state.exit_code)
         self._lifecycle.act_by_policy()
         for container in self._to_start():
             await self._start(container)
@@ -66,7 +69,7 @@ class Reconciler:
         for container_id in self._runtime.ids():
             if container_id not in known:
                 logger.warning("swept the process of %s: its start was never recorded", container_id[:12])
-                await self._runtime.delete(container_id)
+                await self._runtime.sweep(container_id)
 
     def _sweep(self) -> None:
         self._sandboxes.clear(sandbox.id for sandbox in self._store.sandboxes())
@@ -76,6 +79,7 @@ class Reconciler:
                 logger.warning("swept the namespace %s", path)
                 netns.delete(path)
         self._sweep_links()
+        self._sweep_endpoints()
         self._sweep_folders()
 
     def _sweep_links(self) -> None:
@@ -84,6 +88,12 @@ class Reconciler:
         if stray:
             logger.warning("swept the interfaces %s", ", ".join(stray))
             link.delete_many(stray)
+
+    def _sweep_endpoints(self) -> None:
+        """Give back the addresses of removed containers."""
+        for endpoint in self._store.endpoints():
+            if not endpoint.attached and self._store.container(endpoint.sandbox) is None:
+                self._store.delete_endpoint(endpoint.id)
 
     def _sweep_folders(self) -> None:
         containers = {container.id: container for container in self._store.containers()}
@@ -111,10 +121,9 @@ class Reconciler:
         return 1 + max((self._depth(target) for target in targets if target), default=0)
 
     async def _start(self, container: Container) -> None:
-        try:
-            await self._lifecycle.start(container.id)
-        except EngineError as error:
-            logger.warning("could not start %s: %s", container.name, error)
+        if container.state.status is not Status.RESTARTING:
+            self._store.put_container(replace(container, state=replace(container.state, status=Status.RESTARTING)))
+        await self._lifecycle.start_by_policy(container.id)
 
 
 def _wants_start(container: Container) -> bool:

@@ -156,6 +156,19 @@ def start_time(pid: int) -> int:
     return 0 if state in _ENDED else int(fields[18])
 
 
+def naming(text: str | Path) -> list[tuple[int, int]]:
+    """Return pid and start time of the processes with `text` in their command line, without this one; equivalent to `pgrep -f TEXT`."""
+    wanted = os.fsencode(text)
+    found = []
+    for entry in os.listdir("/proc"):  # noqa: PTH208  thousands of them: no Path for each
+        if not entry.isdecimal() or int(entry) == os.getpid():
+            continue
+        with contextlib.suppress(OSError), open(f"/proc/{entry}/cmdline", "rb") as file:  # noqa: PTH123  as above
+            if wanted in file.read() and (start := start_time(int(entry))):
+                found.append((int(entry), start))
+    return found
+
+
 def is_alive(pid: int, start: int) -> bool:
     """Whether the process that was started at `start` still runs; a zombie does not."""
     return start != 0 and start_time(pid) == start

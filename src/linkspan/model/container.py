@@ -228,6 +228,8 @@ class State:
     finished: int = 0
     restart_count: int = 0
     manually_stopped: bool = False
+    restart_asked: bool = False
+    """It is being stopped to be started again: if the engine does not live to do it, the next one does."""
 
     @property
     def running(self) -> bool:

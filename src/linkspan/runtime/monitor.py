@@ -37,6 +37,8 @@ _GONE = ("not running", "does not exist", "already finished", "no such process",
 """How runc and crun say that there is nothing left to signal."""
 _PATIENCE = 5.0
 """Seconds that a monitor gets to end after its container, before it is killed."""
+_MOMENT = 0.01
+"""Seconds between two looks at what cannot be waited for."""
 _LARGEST_SIZE = 1000
 """Of a terminal, in characters: conmon ignores more."""
 
@@ -124,6 +126,22 @@ class Runtime:
         await self._end_monitor(folder)
         self._attachments.pop(container_id, None)
         await asyncio.to_thread(shutil.rmtree, folder.bundle, ignore_errors=True)
+
+    async def sweep(self, container_id: str) -> None:
+        """End a start that an engine did not live to record. It may still be under way: then it is let come to its end first."""
+        folder = self._folder(container_id)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                while _under_way(folder):  # noqa: ASYNC110  others' doing: there is no event
+                    await asyncio.sleep(_MOMENT)
+        await self.delete(container_id)
+
+    async def sweep_execs(self, container_id: str) -> None:
+        """Remove what commands have left whose engine was killed, each when it has ended."""
+        for entry in _exec_folders(self._folder(container_id)):
+            while under_way := process.naming(entry):
+                await process.wait_gone(*under_way[0])
+            await asyncio.to_thread(shutil.rmtree, entry, ignore_errors=True)
 
     async def wait(self, container_id: str, monitor_pid: int, monitor_start: int) -> int:
         """Return the container's exit code when it has ended and its output is complete.
@@ -254,6 +272,18 @@ async def _completed(start: Coroutine[None, None, T]) -> T:
     except asyncio.CancelledError:
         await asyncio.gather(task, return_exceptions=True)
         raise
+
+
+def _under_way(folder: Folder) -> bool:
+    """Whether a monitor, or the runtime for it, is about to make a container's process."""
+    monitor = _number(folder.monitor_pid)
+    pids = [pid for pid, _ in process.naming(folder.bundle)]
+    return bool(pids) and (pids != [monitor] or not folder.process_pid.exists())
+
+
+def _exec_folders(container: Folder) -> list[Path]:
+    parent = exec_folder(container, "any").bundle.parent
+    return sorted(parent.iterdir()) if parent.is_dir() else []
 
 
 def _stream_options(asked: Process) -> list[str]:

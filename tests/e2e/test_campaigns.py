@@ -1,0 +1,17 @@
+"""The campaigns of `make soak`, a small part of each with a fixed seed."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.campaigns import steps
+from tests.campaigns.campaign import Scale
+
+pytestmark = pytest.mark.kernel
+
+
+def test_the_engine_may_die_at_every_step(tmp_path: Path) -> None:
+    chosen = tuple(scenario for scenario in steps.SCENARIOS if scenario.name in ("run -p", "stop", "rm -f", "restart"))
+    result = steps.run(Scale(folder=tmp_path, share=0.03, seed=5), chosen)
+    assert not result.found
+    assert int(result.tried.split()[0]) >= 4, result.tried
