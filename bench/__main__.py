@@ -15,11 +15,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bench import commands, ports, profile, report, results
+from bench import commands, connections, growth, ports, profile, report, results, traffic
 from bench.engines import OURS, THEIRS, contestants
 from bench.measure import Effort, Measured, Part
 
-PARTS: tuple[Part, ...] = (*commands.PARTS, *ports.PARTS)
+PARTS: tuple[Part, ...] = (*commands.PARTS, *ports.PARTS, *growth.PARTS, *connections.PARTS, *traffic.PARTS)
 
 
 def main() -> int:

@@ -45,6 +45,8 @@ class Contestant:
     log: Path
     client: str = field(default_factory=lambda: shutil.which("docker") or "docker")
     process: subprocess.Popen[bytes] | None = None
+    hurried: bool = False
+    """At the end its containers are killed with it: removing them properly would take minutes."""
 
     def docker(self, *args: str, stdin: bytes = b"", check: bool = True) -> str:
         command = [self.client, "-H", f"unix://{self.socket}", *args]
@@ -91,7 +93,7 @@ class Contestant:
         process, self.process = self.process, None
         if process is None:
             return
-        process.terminate()
+        process.send_signal(signal.SIGKILL if self.hurried else signal.SIGTERM)
         try:
             process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -134,7 +136,7 @@ def running(name: str, folder: Path, command: Sequence[str], address: Path) -> I
             yield contestant
         finally:
             try:
-                if contestant.serves():
+                if not contestant.hurried and contestant.serves():
                     contestant.remove_containers()
                 contestant.stop()
             finally:
@@ -149,9 +151,11 @@ def sweep(folder: Path, where: Path) -> None:
     points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for point in reversed([point for point in points if point.startswith(f"{folder}/")]):
         subprocess.run(["umount", "--lazy", point], check=True)
-    for group in [*Path("/sys/fs/cgroup").glob(f"*/{CGROUP}"), Path("/sys/fs/cgroup") / CGROUP]:
-        with contextlib.suppress(OSError):  # not there, or in use by another run
-            group.rmdir()
+    root = Path("/sys/fs/cgroup")
+    for group in (root / CGROUP, *root.glob(f"*/{CGROUP}")):
+        for each in (*group.glob("*/"), group):
+            with contextlib.suppress(OSError):  # not there, or in use by another run
+                each.rmdir()
 
 
 def processes_in(where: Path) -> dict[int, str]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 
+from bench import memory
 from bench.engines import THEIRS, Contestant, Field, processes_in
 from bench.measure import Effort, Measured, Part, calm, measured
 
@@ -15,14 +16,18 @@ def span(count: int, first: int = FIRST) -> str:
     return f"{first}-{last}:{first}-{last}"
 
 
-def round_of(engine: Contestant, count: int) -> tuple[float, float, float]:
-    """Start and remove a container with so many ports; returns both times in ms, and how many processes the ports cost."""
+def round_of(engine: Contestant, count: int) -> tuple[float, ...]:
+    """Start and remove a container with so many ports; returns both times in ms, and what the ports cost.
+
+    That is processes, and memory in MiB per port and family (dockerd publishes on IPv4 and IPv6).
+    """
     engine.docker("run", "-d", "--name", "plain", "busybox", "sleep", "1000")
-    plain = len(processes_in(engine.namespace))
+    plain, helpers = len(processes_in(engine.namespace)), memory.helpers_memory(engine)
     engine.docker("rm", "-f", "plain")
     start = _timed(lambda: engine.docker("run", "-d", "--name", "box", "-p", span(count), "busybox", "sleep", "1000"))
-    more = len(processes_in(engine.namespace)) - plain
-    return start, _timed(lambda: engine.docker("rm", "-f", "box")), more
+    more, grown = len(processes_in(engine.namespace)) - plain, memory.helpers_memory(engine) - helpers
+    each = round(max(0, grown) / (2 * count), 3)  # KiB less or more of one conmon are not the ports'
+    return start, _timed(lambda: engine.docker("rm", "-f", "box")), more, each
 
 
 def ports(count: int, rows: tuple[str, ...]) -> Part:
@@ -30,7 +35,7 @@ def ports(count: int, rows: tuple[str, ...]) -> Part:
 
     def measure(field: Field, effort: Effort) -> Iterator[Measured]:
         busy = calm()
-        found: dict[str, list[tuple[float, float, float]]] = {engine.name: [] for engine in field}
+        found: dict[str, list[tuple[float, ...]]] = {engine.name: [] for engine in field}
         for turn in range(effort.fewer(3)):
             for engine in field if turn % 2 else reversed(field):
                 if count < 1000 or engine.name != THEIRS or (effort.full and not found[engine.name]):
@@ -48,6 +53,6 @@ def _timed(action: Callable[[], object]) -> float:
 
 
 PARTS = (
-    ports(100, ("ports-start-100", "ports-remove-100")),
+    ports(100, ("ports-start-100", "ports-remove-100", "ports-processes-100", "ports-memory")),
     ports(1000, ("ports-start", "ports-remove", "ports-processes")),
 )

@@ -8,24 +8,30 @@ from bench.engines import OURS, THEIRS
 
 @dataclass(frozen=True)
 class Limit:
-    """What is asked of a figure: against dockerd's in the same run (`share`), or in itself (`bound`)."""
+    """What is asked of a figure: against dockerd's in the same run (`share`), or in itself (`bound`).
+
+    `slack`, a part of the limit, is for figures that are to be equal: within it, it is noise that decides.
+    """
 
     text: str
     share: float = 0.0
     bound: float | None = None
     at_least: bool = False
+    slack: float = 0.0
 
-    def met(self, ours: float, theirs: float | None) -> bool | None:
-        """Whether the figure is good enough; None without one to compare with."""
+    def verdict(self, ours: float, theirs: float | None) -> str:
+        """Say whether the figure is good enough."""
         limit = self.bound if self.bound is not None else None if theirs is None else theirs * self.share
         if limit is None:
-            return None
-        return ours >= limit if self.at_least else ours <= limit
+            return ""
+        if ours >= limit if self.at_least else ours <= limit:
+            return "met"
+        return f"equal within {self.slack:.0%}" if abs(ours - limit) <= limit * self.slack else "**not met**"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the report. `better` says which way: `less` or `more`; of `factor` rows the figure is one itself."""
+    """A line of the report. `better` says which way: `less` or `more`."""
 
     title: str
     unit: str = "ms"
@@ -36,6 +42,26 @@ class Row:
 def share(part: float) -> Limit:
     """At most so much of dockerd's: 1/4."""
     return Limit(f"1/{1 / part:g} of dockerd's", share=part)
+
+
+def below() -> Limit:
+    """Less than dockerd's."""
+    return Limit("below dockerd's", share=1)
+
+
+def times(factor: float) -> Limit:
+    """At least so much of dockerd's."""
+    return Limit(f"× {factor:g} of dockerd's", share=factor, at_least=True)
+
+
+def not_below() -> Limit:
+    """As much as dockerd's."""
+    return Limit("not below dockerd's", share=1, at_least=True, slack=0.03)
+
+
+def not_above() -> Limit:
+    """As little as dockerd's."""
+    return Limit("not above dockerd's", share=1, slack=0.03)
 
 
 def most(bound: float, unit: str) -> Limit:
@@ -68,6 +94,38 @@ SECTIONS: dict[str, dict[str, Row]] = {
         "ports-start": Row("`docker run -d -p 20000-20999:20000-20999`", limit=most(500, "ms")),
         "ports-remove": Row("`docker rm -f` of it", limit=most(500, "ms")),
         "ports-processes": Row("more processes for 1,000 ports", "", limit=most(0, "")),
+        "ports-memory": Row("memory (PSS) per port and family", "MiB", limit=most(0, "MiB")),
+    },
+    "Many containers": {
+        "run@0": Row("`docker run --rm`, no other container"),
+        "run@500": Row("… with 500 running"),
+        "grow-run": Row("how much slower that is", "×", limit=most(1.2, "×")),
+        "ps@0": Row("`docker ps`, no container"),
+        "ps@200": Row("… with 200 running", limit=share(1 / 1.5)),
+        "ps@500": Row("… with 500 running"),
+        "grow-ps": Row("how much slower that is", "×", limit=most(1.2, "×")),
+        "ps-raw-200": Row("the engine's answer to `ps` with 200 running"),
+        "restart": Row("the engine starts over 200 running containers, until it serves", limit=most(1000, "ms")),
+        "helpers": Row("memory (PSS) per running container, all helpers", "MiB", limit=most(2, "MiB")),
+        "memory@0": Row("memory (PSS) of the engine itself, idle", "MiB", limit=below()),
+        "memory@200": Row("… with 200 containers", "MiB", limit=below()),
+    },
+    "Traffic": {
+        "connections-alone": Row("new connections to a published port, from outside", "per s", better="more"),
+        "connections": Row("… with 5,000 other ports published (dockerd: 1,000)", "per s", times(2), "more"),
+        "connections-share": Row(
+            "what is left of it", "%", Limit("no loss against one port", bound=100, at_least=True, slack=0.03), "more"
+        ),
+        "throughput-between": Row("throughput, container to container", "Gbit/s", not_below(), "more"),
+        "throughput-from-host": Row("… host to container", "Gbit/s", not_below(), "more"),
+        "throughput-published": Row("… outside to published port", "Gbit/s", not_below(), "more"),
+        "throughput-host-mode": Row("… outside to host mode", "Gbit/s", not_below(), "more"),
+        "throughput-share": Row("published port against host mode", "%", Limit("within 5 %", bound=95, at_least=True), "more"),
+        "round-trip-between": Row("round trip, container to container", "µs", not_above()),
+        "round-trip-from-host": Row("… host to container", "µs", not_above()),
+        "round-trip-published": Row("… outside to published port", "µs", not_above()),
+        "round-trip-host-mode": Row("… outside to host mode", "µs", not_above()),
+        "round-trip-share": Row("published port against host mode", "%", Limit("within 5 %", bound=105)),
     },
 }
 
@@ -84,5 +142,4 @@ def verdict(key: str, samples: dict[str, list[float]]) -> str:
     limit, ours = ROWS[key].limit, median(samples, OURS)
     if limit is None:
         return ""
-    met = None if ours is None else limit.met(ours, median(samples, THEIRS))
-    return "not measured" if met is None else "met" if met else "**not met**"
+    return "" if ours is None else limit.verdict(ours, median(samples, THEIRS))

@@ -58,8 +58,13 @@ async def load(call: Call) -> web.StreamResponse:
 
 
 async def save(call: Call) -> web.StreamResponse:
-    """GET /images/get, GET /images/{name}/get"""
-    references = [call.path["name"]] if "name" in call.path else call.texts("names")
+    """GET /images/{name}/get"""
+    return await stream(call.request, _pieces(call.engine.images.save([call.path["name"]])), TAR)
+
+
+async def save_several(call: Call) -> web.StreamResponse:
+    """GET /images/get"""
+    references = call.texts("names")
     if not references:
         raise InvalidInput("names must say which images to save")
     return await stream(call.request, _pieces(call.engine.images.save(references)), TAR)
@@ -122,7 +127,7 @@ ROUTES = (
     Route("POST", "/images/create", create, streams=True),
     Route("POST", "/images/load", load, streams=True),
     Route("POST", "/images/prune", prune),
-    Route("GET", "/images/get", save, streams=True),
+    Route("GET", "/images/get", save_several, streams=True),
     Route("GET", "/images/{name*}/get", save, streams=True),
     Route("GET", "/images/{name*}/json", inspect),
     Route("GET", "/images/{name*}/history", history),

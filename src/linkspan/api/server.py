@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from aiohttp import web
 
 from linkspan import __version__
-from linkspan.api import container_streams, containers, execs, images, missing, networks, system
+from linkspan.api import container_streams, containers, description, execs, images, missing, networks, system
 from linkspan.api.answers import answer, refusal
 from linkspan.api.call import Call
 from linkspan.api.gate import Gate
@@ -46,6 +46,7 @@ ROUTES = (
     *execs.ROUTES,
     *networks.ROUTES,
     *images.ROUTES,
+    *description.ROUTES,
     *missing.ROUTES,
 )
 

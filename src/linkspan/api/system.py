@@ -19,12 +19,12 @@ async def ping(_: Call) -> web.Response:
 
 async def info(call: Call) -> web.Response:
     """GET /info"""
-    return answer(wire_system.info(call.engine.system.info(), time.time_ns()))
+    return answer(wire_system.info(await call.engine.system.info(), time.time_ns()))
 
 
 async def version(call: Call) -> web.Response:
     """GET /version"""
-    return answer(wire_system.version(call.engine.system.info()))
+    return answer(wire_system.version(await call.engine.system.info()))
 
 
 async def events(call: Call) -> web.StreamResponse:

@@ -12,14 +12,14 @@ from pathlib import Path
 from linkspan.config import Config
 from linkspan.engine.execs import Execs
 from linkspan.engine.files import ContainerFiles
-from linkspan.engine.filters import check_keys, label_matches, passes
+from linkspan.engine.filters import check_keys, label_matches, made_before, passes
 from linkspan.engine.lifecycle import Lifecycle
 from linkspan.engine.lookup import Lookup
 from linkspan.engine.merge import merged_spec
 from linkspan.engine.names import new_name
 from linkspan.engine.requests import Created, CreateRequest, Top
 from linkspan.engine.views import ContainerView, Pruned
-from linkspan.errors import Conflict, EngineError, InvalidInput, NotFound
+from linkspan.errors import CommandFailed, Conflict, EngineError, InvalidInput, NotFound
 from linkspan.images.store import ImageStore
 from linkspan.kernel import process, sysctl, tree
 from linkspan.kernel.thread import KernelThread
@@ -138,6 +138,7 @@ class Containers:
     async def prune(self, filters: Mapping[str, Sequence[str]]) -> Pruned:
         """Remove every container that does not run and passes the filters."""
         check_keys(filters, PRUNE_FILTERS)
+        made_before(filters)  # a wrong time is refused also when there is nothing to prune
         removed: list[str] = []
         space = 0
         for container in self._store.containers():
@@ -156,7 +157,10 @@ class Containers:
         if not container.state.running:
             raise Conflict(f"container {container.id} is not running")
         pids = {str(pid) for pid in await self._runtime.pids(container.id)}
-        done = await process.run("ps", *(arguments.split() or ["-ef"]))
+        try:
+            done = await process.run("ps", *(arguments.split() or ["-ef"]))
+        except CommandFailed as error:
+            raise (InvalidInput(str(error)) if arguments else error) from error
         header, *rows = done.output.splitlines()
         titles = header.split()
         if "PID" not in titles:
@@ -259,7 +263,7 @@ def _check_sources(spec: Spec) -> None:
 
 
 def _prunable(container: Container, filters: Mapping[str, Sequence[str]]) -> bool:
-    until = max((int(float(text) * 1e9) for text in filters.get("until", ())), default=None)
+    until = made_before(filters)
     if until is not None and container.created > until:
         return False
     labels = container.spec.labels

@@ -23,7 +23,7 @@ from linkspan.engine.networks import Networks
 from linkspan.engine.reconcile import Reconciler
 from linkspan.engine.sandboxes import Sandboxes
 from linkspan.engine.streams import Streams
-from linkspan.engine.system import System, tool_versions
+from linkspan.engine.system import System, Tools
 from linkspan.errors import EngineError
 from linkspan.images.store import ImageStore
 from linkspan.kernel import process
@@ -98,7 +98,7 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engin
     launcher = Launcher(store, kernel, runtime, images, (sandboxes, files, streams, events, cleanup))
     lifecycle = Lifecycle(config, store, runtime, launcher, cleanup)
     networks = Networks(config, store, kernel, drivers)
-    execs = Execs(store, runtime, files, events)
+    execs = Execs(store, runtime, events)
 
     await images.open()
     await kernel.run(lambda: rules.apply(sandboxes.ruleset()))
@@ -107,9 +107,7 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engin
     await images.discard_unused_roots(facade.users)
     if store.setting("id") is None:
         store.put_setting("id", str(uuid.uuid4()))
-    system = System(
-        config=config, lacking=_lacking(rules), store=store, images=images, runtime=choice, versions=await tool_versions(choice)
-    )
+    system = System(config=config, lacking=_lacking(rules), store=store, images=images, runtime=choice, tools=Tools(choice))
     return Engine(
         config=config,
         containers=Containers(config, store, kernel, runtime, images, (files, lifecycle, execs)),

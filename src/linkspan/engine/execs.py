@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from linkspan.engine.events import Events
-from linkspan.engine.files import ContainerFiles
 from linkspan.engine.lookup import Lookup
 from linkspan.engine.merge import merged_env
 from linkspan.engine.requests import ExecRequest
@@ -44,10 +43,9 @@ class ExecStreams:
 class Execs:
     """Creates, starts and shows execs. Used on the event loop only."""
 
-    def __init__(self, store: Store, runtime: Runtime, files: ContainerFiles, events: Events) -> None:
+    def __init__(self, store: Store, runtime: Runtime, events: Events) -> None:
         self._store = store
         self._runtime = runtime
-        self._files = files
         self._events = events
         self._lookup = Lookup(store)
         self._execs: dict[str, Exec] = {}
@@ -88,9 +86,9 @@ class Execs:
             raise Conflict(f"exec command {exec_id} has already run")
         container = self._running(made.container)
         self._execs[exec_id] = replace(made, running=True)
-        rootfs = self._files.of(container.id) / "rootfs"
+        root = self._runtime.root(container.state.pid)
         try:
-            user = await asyncio.to_thread(resolve_user, rootfs, made.process.user, container.spec.security.group_add)
+            user = await asyncio.to_thread(resolve_user, root, made.process.user, container.spec.security.group_add)
             execution = await self._runtime.exec(container, made, user=user, attach=not detach)
         except EngineError as error:
             self._execs[exec_id] = replace(made, exit_code=126 if "permission denied" in str(error) else 127)

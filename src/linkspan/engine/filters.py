@@ -1,10 +1,12 @@
 """Docker's filters of `ps` and of prunes: values of one key are alternatives, different keys must all fit."""
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from linkspan.engine.views import ContainerView
 from linkspan.errors import InvalidInput
+from linkspan.model.moment import parse_moment
 from linkspan.model.publish import Port
 
 STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
@@ -21,6 +23,14 @@ def label_matches(labels: Mapping[str, str], wanted: str) -> bool:
     """Whether the labels have `NAME`, or `NAME=value`."""
     name, given, value = wanted.partition("=")
     return name in labels and (not given or labels[name] == value)
+
+
+def made_before(filters: Mapping[str, Sequence[str]]) -> int | None:
+    """Return what the filter `until` says, in nanoseconds since the epoch, None without it; raises InvalidInput."""
+    texts = filters.get("until", ())
+    if len(texts) > 1:
+        raise InvalidInput("more than one until filter specified")
+    return parse_moment(texts[0], time.time_ns()) if texts else None
 
 
 def passes(view: ContainerView, filters: Mapping[str, Sequence[str]]) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from linkspan.engine.filters import check_keys, label_matches
+from linkspan.engine.filters import check_keys, label_matches, made_before
 from linkspan.engine.views import Pruned
 from linkspan.errors import InvalidInput
 from linkspan.images.registry import Progress, RegistryAuth
@@ -26,10 +26,11 @@ class Images:
     def list(self, filters: Mapping[str, Sequence[str]]) -> list[Image]:
         """Return the images that pass Docker's filters, the newest first."""
         check_keys(filters, LIST_FILTERS)
+        until = made_before(filters)
         newer = max((self._images.find(ref).created for ref in filters.get("since", ())), default=-1)
         older = min((self._images.find(ref).created for ref in filters.get("before", ())), default=None)
         found = [image for image in self._images.list() if image.created > newer and (older is None or image.created < older)]
-        return [image for image in found if _passes(image, filters)]
+        return [image for image in found if _passes(image, filters) and (until is None or image.created <= until)]
 
     def inspect(self, ref: str) -> Image:
         """Return one image; raises NotFound."""
@@ -71,6 +72,7 @@ class Images:
     async def prune(self, filters: Mapping[str, Sequence[str]]) -> Pruned:
         """Remove images that no container uses: the nameless ones, with `dangling=false` all."""
         check_keys(filters, PRUNE_FILTERS)
+        made_before(filters)  # a wrong time is refused also when there is nothing to prune
         dangling_only = not any(text in ("false", "0") for text in filters.get("dangling", ()))
         lines, space = await self._images.prune(
             doomed=lambda image: _prunable(image, filters) and not (dangling_only and image.tags), in_use=self.users
@@ -95,7 +97,7 @@ def _passes(image: Image, filters: Mapping[str, Sequence[str]]) -> bool:
 
 def _prunable(image: Image, filters: Mapping[str, Sequence[str]]) -> bool:
     labels = image.config.labels
-    until = min((float(text) * 1e9 for text in filters.get("until", ())), default=None)
+    until = made_before(filters)
     return (
         (until is None or image.created <= until)
         and all(label_matches(labels, text) for text in filters.get("label", ()))

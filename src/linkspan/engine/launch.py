@@ -93,7 +93,7 @@ class Launcher:
         place = self.sandboxes.join(container, undo)
         folder = self.files.of(container.id)
         rootfs = folder / "rootfs"
-        mount.unmount(rootfs)  # a crash between the end of the process and the clean-up leaves it
+        mount.unmount(rootfs)  # a crash may have left it
         mount.overlay([lower], folder / "upper", folder / "work", rootfs)
         undo.push(f"unmount {rootfs}", partial(mount.unmount, rootfs))
         files = self.files.write(container, place)
@@ -116,8 +116,11 @@ class Launcher:
         )
         place.reservation.close()  # the monitor holds them now
         try:
+            # The container has its root in its own mount namespace; on the host each mount would make every later start a little slower.
+            unmounted = asyncio.ensure_future(self._kernel.run(partial(mount.unmount, prepared.rootfs)))
             await self.streams.connect(container.id)
             await self._runtime.start(container.id)
+            await unmounted
             state = State(
                 status=Status.RUNNING,
                 pid=running.pid,

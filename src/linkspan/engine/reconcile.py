@@ -96,12 +96,10 @@ class Reconciler:
                 self._store.delete_endpoint(endpoint.id)
 
     def _sweep_folders(self) -> None:
-        containers = {container.id: container for container in self._store.containers()}
+        containers = {container.id for container in self._store.containers()}
         for mounted in mount.mounts_under(self._files.folder):
-            owner = containers.get(mounted.relative_to(self._files.folder).parts[0])
-            if owner is None or not owner.state.running:
-                logger.warning("swept the mount %s", mounted)
-                mount.unmount(mounted)
+            logger.warning("swept the mount %s", mounted)  # of a start: a container that runs sees its root without it
+            mount.unmount(mounted)
         for folder in _entries(self._files.folder):
             if folder.name not in containers:
                 logger.warning("swept the folder %s", folder)

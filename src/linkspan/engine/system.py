@@ -1,5 +1,6 @@
 """What the engine says of itself and its host (Docker API: GET /info, /version)."""
 
+import asyncio
 import logging
 import os
 import re
@@ -18,7 +19,44 @@ from linkspan.store.base import Store
 logger = logging.getLogger(__name__)
 
 _VERSION = re.compile(r"\d+(\.\d+)+")
-_TOOLS = (("conmon", "--version"), ("skopeo", "--version"), ("umoci", "--version"), ("nft", "--version"))
+_TOOLS = ("conmon", "skopeo", "umoci", "nft")
+
+
+class Tools:
+    """The programs that the engine uses. They are asked for their versions when somebody wants to know: a start must not wait for it."""
+
+    def __init__(self, runtime: Choice) -> None:
+        """Say in the log which programs are missing, and the packages that bring them."""
+        self._runtime = runtime
+        self._asked: asyncio.Future[dict[str, str]] | None = None
+        for name in _TOOLS:
+            try:
+                process.find(name)
+            except EngineError as error:
+                logger.warning("%s", error)
+
+    async def versions(self) -> dict[str, str]:
+        """Return the versions by program; those that are missing are left out."""
+        if self._asked is None:
+            self._asked = asyncio.ensure_future(self._ask())
+        return await asyncio.shield(self._asked)
+
+    async def _ask(self) -> dict[str, str]:
+        programs = (str(self._runtime.program), *_TOOLS)
+        answers = await asyncio.gather(*map(_version, programs))
+        found = {name: version(name) for name in ("aiohttp", "pyroute2")}
+        return found | {program.rpartition("/")[2]: answer for program, answer in zip(programs, answers, strict=True) if answer}
+
+
+async def _version(program: str) -> str:
+    """Return what a program says of its version, empty if it is missing or fails."""
+    try:
+        said = (await process.run(program, "--version")).output
+    except EngineError as error:
+        logger.debug("%s", error)
+        return ""
+    match = _VERSION.search(said)
+    return match[0] if match else said.strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +67,11 @@ class System:
     store: Store
     images: ImageStore
     runtime: Choice
-    versions: dict[str, str]
+    tools: Tools
     lacking: tuple[str, ...] = ()
     """What this host cannot do, in sentences."""
 
-    def info(self) -> SystemInfo:
+    async def info(self) -> SystemInfo:
         """Return the engine's settings, its host, and how many of what it has."""
         host = hostinfo.read()
         states = [container.state.status for container in self.store.containers()]
@@ -62,19 +100,5 @@ class System:
             architecture=host.architecture,
             cgroup_version=host.cgroup_version,
             cgroup_driver="cgroupfs",
-            versions=self.versions,
+            versions=await self.tools.versions(),
         )
-
-
-async def tool_versions(runtime: Choice) -> dict[str, str]:
-    """Return the versions of the programs that the engine uses; those that are missing are left out."""
-    found = {name: version(name) for name in ("aiohttp", "pyroute2")}
-    for program, flag in ((str(runtime.program), "--version"), *_TOOLS):
-        try:
-            said = (await process.run(program, flag)).output
-        except EngineError as error:
-            logger.warning("%s", error)
-            continue
-        match = _VERSION.search(said)
-        found[program.rpartition("/")[2]] = match[0] if match else said.strip()
-    return found

@@ -205,6 +205,10 @@ class Runtime:
         """Set the size of a command's terminal, in characters. Raises Conflict if it does not run."""
         _resize(exec_folder(self._folder(container_id), exec_id), height, width)
 
+    def root(self, pid: int) -> Path:
+        """Return where the host sees the root of a container whose first process this is."""
+        return Path(f"/proc/{pid}/root")
+
     def watches(self, monitor_pid: int, monitor_start: int) -> bool:
         """Whether this monitor is still there."""
         return process.is_alive(monitor_pid, monitor_start)

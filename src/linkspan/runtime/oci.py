@@ -7,8 +7,11 @@ from linkspan.errors import InvalidInput, MissingTool
 from linkspan.kernel import process
 from linkspan.runtime.host import leftover_controllers
 
-_WITHOUT_LEFTOVERS = 'mount --make-private /sys/fs/cgroup && umount -l /sys/fs/cgroup/unified && exec "$0" "$@"'
-"""What leads a program past a leftover hierarchy, in a mount namespace of its own: for everybody else the hierarchy stays."""
+_WITHOUT_LEFTOVERS = 'mount --make-private /sys/fs/cgroup && mount -t tmpfs -o size=4k none /sys/fs/cgroup/unified && exec "$0" "$@"'
+"""What leads a program past a leftover hierarchy, in a mount namespace of its own: for everybody else the hierarchy stays.
+
+It is covered and not unmounted: umount(8) reads the list of all mounts first.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -239,7 +239,7 @@ class FakeNetworks:
 class FakeSystem:
     runtime = SimpleNamespace(name="runc")
 
-    def info(self) -> SystemInfo:
+    async def info(self) -> SystemInfo:
         return SystemInfo(
             id="1234",
             name="testhost",

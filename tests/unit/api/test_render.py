@@ -1,5 +1,6 @@
 """What clients are shown: ps, inspect, networks, images, info."""
 
+import asyncio
 import ipaddress
 from dataclasses import replace
 from typing import Any
@@ -333,7 +334,7 @@ def test_an_exec() -> None:
 
 
 def test_info_and_version() -> None:
-    system = FakeSystem().info()
+    system = asyncio.run(FakeSystem().info())
     info: Any = wire_system.info(system, BORN)
     assert (info["Name"], info["NCPU"], info["DefaultRuntime"], info["Driver"]) == ("testhost", 2, "runc", "overlay2")
     assert info["Swarm"]["LocalNodeState"] == "inactive"
