@@ -5,8 +5,9 @@ import time
 
 from aiohttp import web
 
-from linkspan.api.answers import answer, empty
+from linkspan.api.answers import JSON, answer, empty
 from linkspan.api.call import Call
+from linkspan.api.listing import container_lines
 from linkspan.api.router import Route
 from linkspan.api.wire_containers import container_line
 from linkspan.api.wire_create import parse_create, parse_restart
@@ -23,9 +24,11 @@ async def list_containers(call: Call) -> web.Response:
     """GET /containers/json"""
     size = call.flag("size")
     listed = call.engine.containers.list(all=call.flag("all"), limit=call.integer("limit") or 0, filters=call.filters())
-    views = await call.engine.containers.measured(listed) if size else listed
+    if not size:
+        return web.Response(body=container_lines(listed, time.time_ns()), content_type=JSON)
+    views = await call.engine.containers.measured(listed)
     now = time.time_ns()
-    return answer([container_line(view, now, size=size) for view in views])
+    return answer([container_line(view, now, size=True) for view in views])
 
 
 async def create(call: Call) -> web.Response:

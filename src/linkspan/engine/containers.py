@@ -56,6 +56,7 @@ class Containers:
         self._images = images
         self._files, self._lifecycle, self._execs = parts
         self._lookup = Lookup(store)
+        self._views: dict[str, ContainerView] = {}
 
     async def create(self, request: CreateRequest) -> Created:
         """Record a new container; nothing of it runs yet. Raises InvalidInput, NotFound for the image, Conflict for the name."""
@@ -93,7 +94,7 @@ class Containers:
         chosen = filters or {}
         everything = all or limit > 0 or any(key in chosen for key in ("status", "exited"))
         found = [
-            self._view(container)
+            self._listed(container)
             for container in reversed(self._store.containers())
             if everything or container.state.running or container.state.status == "restarting"
         ]
@@ -103,7 +104,7 @@ class Containers:
 
     def inspect(self, ref: str) -> ContainerView:
         """Return one container with all that belongs to it; raises NotFound."""
-        return self._view(self._lookup.container(ref))
+        return self._details(self._lookup.container(ref))
 
     async def measured(self, views: Iterable[ContainerView]) -> Sequence[ContainerView]:
         """Return the views with the sizes of what the containers wrote, which takes as long as they wrote many files."""
@@ -215,20 +216,26 @@ class Containers:
         before = [self._lookup.container(ref).created for ref in filters.get("before", ())]
         return max(since, default=0), min(before, default=float("inf"))
 
-    def _view(self, container: Container) -> ContainerView:
+    def _listed(self, container: Container) -> ContainerView:
+        """Return the container with what it is attached to: the same value as long as nothing of it changes."""
         mode = container.spec.network.mode
-        network = None
-        if mode.kind != "container":
-            with contextlib.suppress(NotFound):
-                network = self._lookup.network(str(mode))
-        endpoint = next((e for e in self._store.endpoints_of(container.id) if e.network == getattr(network, "id", "")), None)
+        network = self._store.network(str(mode)) if mode.kind != "container" else None
+        endpoints = self._store.endpoints_of(container.id) if container.state.running and network else ()
+        endpoint = next((endpoint for endpoint in endpoints if network and endpoint.network == network.id), None)
+        image = self._image(container)
+        known = self._views.get(container.id)
+        if known and known.container is container and known.network is network and known.endpoint is endpoint and known.image is image:
+            return known
+        if len(self._views) > 2 * len(self._store.containers()):
+            self._views.clear()  # of removed ones
+        view = self._views[container.id] = ContainerView(container=container, network=network, endpoint=endpoint, image=image)
+        return view
+
+    def _details(self, container: Container) -> ContainerView:
         folder = self._files.of(container.id)
         key = self._store.sandbox(container.sandbox)
-        return ContainerView(
-            container=container,
-            network=network,
-            endpoint=endpoint if container.state.running else None,
-            image=self._image(container),
+        return replace(
+            self._listed(container),
             sandbox_key=key.path if key else "default" if container.sandbox == HOST_SANDBOX else "",
             hostname=self._files.hostname(container),
             files={name: str(folder / name) for name in ("hostname", "hosts", "resolv.conf")} | {"log": str(self._files.log(container))},

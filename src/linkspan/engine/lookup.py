@@ -29,7 +29,7 @@ class Lookup:
 
     def network(self, ref: str, *, prefix: str = "") -> Network:
         """Return the network; raises NotFound (its text after `prefix`), or InvalidInput if several fit."""
-        found = _find(ref, self._store.networks())
+        found = self._store.network(ref) or _find(ref, self._store.networks())
         if isinstance(found, list):
             raise InvalidInput(f"network {ref} is ambiguous ({len(found)} matches found based on ID prefix)")
         if found is None:

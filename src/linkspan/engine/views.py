@@ -8,9 +8,12 @@ from linkspan.model.image import Image
 from linkspan.model.network import Network
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class ContainerView:
-    """A container with what it is attached to. `files` are host paths: hostname, hosts, resolv.conf, log (empty if there is none)."""
+    """A container with what it is attached to; only `inspect` tells of the key, the name, the files and the execs.
+
+    `files` are host paths: hostname, hosts, resolv.conf, log (empty if there is none).
+    """
 
     container: Container
     network: Network | None = None

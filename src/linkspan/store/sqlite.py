@@ -169,6 +169,7 @@ class SqliteStore:
             self._sandboxes = _Table(self._database, "sandbox", Sandbox)
             self._endpoints = _Table(self._database, "endpoint", Endpoint)
             self._tables: tuple[_Table[Any], ...] = (self._networks, self._containers, self._sandboxes, self._endpoints)
+            self._referred = self._networks.index(lambda network: (network.id, network.name))
             self._named = self._containers.index(lambda container: (container.name,))
             self._members = self._containers.index(lambda container: (container.sandbox,))
             self._publishers = self._containers.index(_ports)
@@ -224,6 +225,9 @@ class SqliteStore:
 
     def networks(self) -> tuple[Network, ...]:
         return tuple(sorted(self._networks.items.values(), key=lambda network: network.name))
+
+    def network(self, ref: str) -> Network | None:
+        return next(iter(self._referred.find(ref)), None)
 
     def put_network(self, network: Network) -> None:
         with self.transaction():

@@ -2,12 +2,14 @@
 
 import asyncio
 import ipaddress
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from linkspan.api import wire_system
+from linkspan.api.listing import container_lines
 from linkspan.api.times import human_duration, parse_timestamp, rfc3339, rfc3339_fixed
 from linkspan.api.versions import CURRENT, Version
 from linkspan.api.wire_containers import command_line, container_line, image_name, status_text
@@ -342,6 +344,13 @@ def test_info_and_version() -> None:
     version: Any = wire_system.version(system)
     assert (version["ApiVersion"], version["MinAPIVersion"], version["Os"], version["Arch"]) == ("1.51", "1.24", "linux", "amd64")
     assert [part["Name"] for part in version["Components"]] == ["Engine", "runc"]
+
+
+def test_the_list_of_containers_is_that_of_its_lines_however_often_it_is_asked_for() -> None:
+    views = [replace(VIEW), replace(VIEW, container=replace(VIEW.container, name='"'))]
+    for now in (BORN + SECOND, BORN + HOUR):
+        assert json.loads(container_lines(views, now)) == [container_line(view, now, size=False) for view in views]
+    assert json.loads(container_lines([], BORN)) == []
 
 
 def test_disk_usage_counts_the_users_of_an_image() -> None:
