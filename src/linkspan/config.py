@@ -107,6 +107,16 @@ def _level(text: str) -> str:
     return text.lower()
 
 
+def _word(text: str) -> str:
+    if not text or not text.isprintable() or " " in text:
+        raise ValueError("one word is wanted")  # a line break would make a line of its own in resolv.conf
+    return text
+
+
+def _name_server(text: str) -> str:
+    return str(ipaddress.ip_address(_word(text)))
+
+
 def _host(text: str) -> str:
     return text if "://" in text else f"unix://{text}" if text.startswith("/") else f"tcp://{text}"
 
@@ -130,9 +140,9 @@ _OPTIONS = (
     _Option(
         ("--host-gateway-ip",), "host-gateway-ip", "host_gateway_ip", ipaddress.IPv4Address, "what `--add-host NAME:host-gateway` means"
     ),
-    _Option(("--dns",), "dns", "dns", lambda text: str(ipaddress.ip_address(text)), "name server of containers", many=True),
-    _Option(("--dns-search",), "dns-search", "dns_search", str, "search domain of containers", many=True),
-    _Option(("--dns-opt", "--dns-option"), "dns-opts", "dns_options", str, "resolver option of containers", many=True),
+    _Option(("--dns",), "dns", "dns", _name_server, "name server of containers", many=True),
+    _Option(("--dns-search",), "dns-search", "dns_search", _word, "search domain of containers", many=True),
+    _Option(("--dns-opt", "--dns-option"), "dns-opts", "dns_options", _word, "resolver option of containers", many=True),
     _Option(("--insecure-registry",), "insecure-registries", "insecure_registries", str, "registry without TLS", many=True),
     _Option(("--label",), "labels", "labels", str, "label of this engine, shown by info", many=True),
     _Option(("--default-runtime",), "default-runtime", "runtime", str, "crun or runc; default: what this host can run"),

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 
+from linkspan import logs
 from linkspan.api.server import Server
 from linkspan.config import Config, load
 from linkspan.engine.engine import open_engine
@@ -22,8 +23,6 @@ VALIDATE = "--validate"
 """Instead of serving, check the settings, as dockerd does."""
 
 logger = logging.getLogger(__name__)
-
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR, "fatal": logging.CRITICAL}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -70,9 +69,7 @@ async def _serve(config: Config) -> None:
 
 
 def _log(config: Config) -> None:
-    logging.basicConfig(level=_LEVELS[config.log_level], format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, force=True)
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logs.configure(config.log_level)
     for warning in config.warnings:
         logger.warning("%s", warning)
 
@@ -81,6 +78,8 @@ def _log(config: Config) -> None:
 def _pid_file(config: Config) -> Iterator[None]:
     path = config.pid_path
     try:
+        path.touch(mode=0o600)
+        path.chmod(0o600)
         path.write_text(f"{os.getpid()}\n")
     except OSError as error:
         raise EngineError(f"cannot write the pid file {path}: {error.strerror}") from error

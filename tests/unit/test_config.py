@@ -94,3 +94,10 @@ def test_a_file_that_is_no_json_or_not_there(file: Path) -> None:
         load(["--config-file", str(file)])
     with pytest.raises(InvalidInput, match="no such file"):
         load(["--config-file", str(file.with_name("missing.json"))])
+
+
+@pytest.mark.parametrize("key", ["dns", "dns-search", "dns-opts"])
+@pytest.mark.parametrize("value", ["a\nnameserver 192.0.2.9", "fe80::1%a\nnameserver 192.0.2.9", "two words", ""])
+def test_nothing_gets_a_line_of_its_own_in_resolv_conf(file: Path, key: str, value: str) -> None:
+    with pytest.raises(InvalidInput):
+        configured(file, {key: [value]})

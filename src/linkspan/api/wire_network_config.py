@@ -177,6 +177,8 @@ def _one_word(what: str, text: str) -> str:
 
 def _ip_version(text: str) -> int:
     """Return 4 or 6, 0 if it is no address."""
+    if _BLANK.search(text):
+        return 0  # Python takes anything as the scope of an IPv6 address: fe80::1%\nnameserver …
     try:
         return ipaddress.ip_address(text).version
     except ValueError:
