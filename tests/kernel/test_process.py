@@ -245,3 +245,13 @@ class TestIdentity:
 
     def test_a_signal_spares_another_process_with_the_same_pid(self) -> None:
         process.kill(os.getpid(), process.start_time(os.getpid()) + 1, signal.SIGKILL)
+
+
+def test_only_a_child_of_the_right_parent_is_signalled() -> None:
+    with subprocess.Popen(["sleep", "100"]) as child:
+        assert not process.kill_child(child.pid, os.getppid(), signal.SIGKILL)
+        assert child.poll() is None
+        assert process.kill_child(child.pid, os.getpid(), signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+    assert not process.kill_child(child.pid, os.getpid(), signal.SIGKILL)
+    assert process.parent(child.pid) == 0

@@ -196,6 +196,31 @@ def test_an_init_runs_in_front(on_bench: Scenario) -> None:
     on_bench(scenario)
 
 
+def test_every_container_has_its_seccomp_filter_whether_it_was_compiled_for_it_or_before(on_bench: Scenario) -> None:
+    async def scenario(bench: Bench) -> None:
+        for _ in range(2):
+            code, out, _ = await bench.run(bench.launch("grep", "Seccomp:", "/proc/self/status"))
+            assert (code, out.split()) == (0, [b"Seccomp:", b"2"])
+        launch = bench.launch("sh", "-c", "unshare -U true; sleep 100")
+        await bench.start(launch)
+        assert await bench.runtime.wait_exec(await bench.exec(launch, "unshare", "-U", "true")) != 0
+
+    on_bench(scenario)
+
+
+def test_signals_reach_the_process_without_its_monitor_too(on_bench: Scenario) -> None:
+    async def scenario(bench: Bench) -> None:
+        launch = bench.launch("sleep", "1000")
+        running = await bench.start(launch)
+        process.kill(running.monitor_pid, running.monitor_start, 9)
+        await process.wait_gone(running.monitor_pid, running.monitor_start)
+        start = process.start_time(running.pid)
+        await bench.runtime.kill(launch.container.id, 9)
+        await process.wait_gone(running.pid, start)
+
+    on_bench(scenario)
+
+
 def test_the_runtime_that_is_asked_for_is_used(tmp_path: Path) -> None:
     async def scenario() -> None:
         chosen = await oci.choose_runtime()
