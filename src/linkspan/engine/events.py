@@ -37,10 +37,11 @@ class Events:
                 listener.put_nowait(event)
 
     def container(self, container: Container, action: str, **more: str) -> None:
-        """Tell everybody, and the log, what happened to a container."""
+        """Tell everybody, and the log, what happened to a container; of an exec, its command is not for the log: it may hold secrets."""
         attributes = {**container.spec.labels, "image": container.spec.image_name, "name": container.name, **more}
         self.publish("container", action, container.id, attributes)
-        logger.info("%s %s (%s)%s", action, container.name, container.short_id, "".join(f" {key}={more[key]}" for key in more))
+        word = action.partition(":")[0]
+        logger.info("%s %s (%s)%s", word, container.name, container.short_id, "".join(f" {key}={more[key]}" for key in more))
 
     async def subscribe(self, *, since: int = 0, until: int = 0, filters: Filters | None = None) -> AsyncIterator[Event]:
         """Yield remembered events from `since` on (if given), then live ones up to `until` (0: for ever). Nanoseconds."""
