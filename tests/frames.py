@@ -51,11 +51,19 @@ def arp(operation: int, sender: tuple[str, str], target: tuple[str, str], sizes:
     return struct.pack("!HHBBH", *sizes, operation) + b"".join(parts)
 
 
-def tcp(ports: tuple[int, int], flags: int, addresses: tuple[str, str], numbers: tuple[int, int] = (1000, 2000)) -> bytes:
-    """A TCP segment without content, its checksum right."""
-    segment = struct.pack("!HHIIBBHHH", *ports, *numbers, 5 << 4, flags, 1024, 0, 0)
+def tcp(ports: tuple[int, int], flags: int, addresses: tuple[str, str], content: bytes = b"") -> bytes:
+    """An IPv4 packet with a TCP segment, its checksums right."""
+    segment = struct.pack("!HHIIBBHHH", *ports, 1000, 2000, 5 << 4, flags, 1024, 0, 0) + content
     pseudo = packed(addresses[0]) + packed(addresses[1]) + struct.pack("!BBH", 0, 6, len(segment))
-    return segment[:16] + struct.pack("!H", checksum(pseudo + segment)) + segment[18:]
+    total = checksum(pseudo + segment + bytes(len(segment) % 2))
+    return packet(*addresses, 6, segment[:16] + struct.pack("!H", total) + segment[18:])
+
+
+def icmp(addresses: tuple[str, str], kind: int, code: int, content: bytes) -> bytes:
+    """An IPv4 packet with an ICMP message; `content` is what follows its first 8 bytes."""
+    message = struct.pack("!BBHI", kind, code, 0, 0) + content
+    total = checksum(message + bytes(len(message) % 2))
+    return packet(*addresses, 1, message[:2] + struct.pack("!H", total) + message[4:])
 
 
 def arriving(receiver: Namespace, send: Callable[[], None], tokens: Mapping[str, bytes], last: bytes, interface: str = "eth0") -> set[str]:
