@@ -5,41 +5,55 @@ python -m bench --only run ps          some parts or rows, shown and not kept (-
 python -m bench --quick --only run     few rounds, and nothing that takes dockerd minutes
 python -m bench --engine linkspan ...  one engine; the other's figures are those kept from the last run
 python -m bench --list                 what there is
+python -m bench --profile              where the time of one run goes
 python -m bench --render               write the report again from what was kept
+
+DOCKERD names another dockerd to compare with.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bench import commands, connections, growth, ports, profile, report, results, traffic
+from bench import commands, connections, growth, networks, ports, profile, report, results, traffic
 from bench.engines import OURS, THEIRS, contestants
 from bench.measure import Effort, Measured, Part
 
-PARTS: tuple[Part, ...] = (*commands.PARTS, *ports.PARTS, *growth.PARTS, *connections.PARTS, *traffic.PARTS)
+PARTS: tuple[Part, ...] = (*commands.PARTS, *ports.PARTS, *growth.PARTS, *networks.PARTS, *connections.PARTS, *traffic.PARTS)
 
 
 def main() -> int:
     given = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # so that everything is cleaned up
     if given.list:
         print("\n".join(f"{part.name:12} {' '.join(part.rows)}" for part in PARTS))
-        return 0
-    kept = results.load()
-    if given.profile:
+    elif given.profile:
         print(profile.table(profile.profile(given.profile)))
-        return 0
-    if not given.render:
-        parts = [part for part in PARTS if not given.only or {part.name, *part.rows} & set(given.only)]
-        for found in measure(parts, given.engine, Effort(3 if given.quick else given.rounds, full=not given.quick)):
-            kept.add(found)
-        print(report.table(kept, {row for part in parts for row in part.rows}))
-    if given.render or given.save or not given.only:
+    elif given.render:
+        report.write(results.load())
+    else:
+        _measure(given)
+    return 0
+
+
+def _measure(given: argparse.Namespace) -> None:
+    kept, now = results.load(), results.machine()
+    parts = [part for part in PARTS if not given.only or {part.name, *part.rows} & set(given.only)]
+    save = given.save or not given.only
+    for found in measure(parts, given.engine, Effort(3 if given.quick else given.rounds, full=not given.quick)):
+        kept.add(found)
+        if save:
+            kept.save()  # at once: a run that is ended keeps what it has
+    if not given.only:
+        kept.machine, kept.profile = now, profile.profile(15)
+    if save:
         kept.save()
         report.write(kept)
-    return 0
+    print(report.table(kept, {row for part in parts for row in part.rows}))
 
 
 def measure(parts: Sequence[Part], names: Sequence[str], effort: Effort) -> Iterator[Measured]:

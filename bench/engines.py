@@ -188,11 +188,11 @@ def contestants(folder: Path, names: Sequence[str], *flags: str) -> Iterator[Fie
         if THEIRS not in names:
             yield [linkspan]
             return
-        dockerd = stack.enter_context(running(THEIRS, folder, [*_dockerd(folder), *flags], folder / THEIRS / "docker.sock"))
+        other = stack.enter_context(running(THEIRS, folder, [*_dockerd_command(folder), *flags], folder / THEIRS / "docker.sock"))
         archive = folder / "busybox.tar"
         linkspan.docker("save", "-o", str(archive), "busybox")
-        dockerd.docker("load", "-i", str(archive))
-        yield [linkspan, dockerd] if OURS in names else [dockerd]
+        other.docker("load", "-i", str(archive))
+        yield [linkspan, other] if OURS in names else [other]
 
 
 def linkspan_command(folder: Path) -> list[str]:
@@ -200,10 +200,15 @@ def linkspan_command(folder: Path) -> list[str]:
     return [sys.executable, "-m", "linkspan", "daemon", "--config-file", _no_settings(folder), *roots]
 
 
-def _dockerd(folder: Path) -> list[str]:
+def dockerd() -> str:
+    """Return the dockerd to compare with: DOCKERD, else the one that is installed."""
+    return os.environ.get("DOCKERD") or shutil.which("dockerd") or "dockerd"
+
+
+def _dockerd_command(folder: Path) -> list[str]:
     home = folder / THEIRS
     roots = ["--data-root", f"{home}/data", "--exec-root", f"{home}/run", "--pidfile", f"{home}/pid", "-H", f"unix://{home}/docker.sock"]
-    return ["dockerd", "--config-file", _no_settings(folder), "--cgroup-parent", f"/{CGROUP}", *roots]
+    return [dockerd(), "--config-file", _no_settings(folder), "--cgroup-parent", f"/{CGROUP}", *roots]
 
 
 def _no_settings(folder: Path) -> str:

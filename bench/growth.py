@@ -6,15 +6,10 @@ from collections.abc import Iterator
 from bench import memory
 from bench.commands import run
 from bench.engines import Contestant, Field
-from bench.measure import Effort, Measured, Part, calm, interleaved, measured, taking_turns
+from bench.measure import Effort, Measured, Part, at, calm, interleaved, measured, taking_turns
 
 STEPS = (0, 50, 100, 200, 500)
 MIDDLE, LAST = 200, 500
-
-
-def at(row: str, count: int) -> str:
-    """Return the key of a row that is measured with so many containers."""
-    return f"{row}@{count}"
 
 
 def growth(field: Field, effort: Effort) -> Iterator[Measured]:
@@ -43,14 +38,14 @@ def _at(field: Field, effort: Effort, count: int) -> Iterator[Measured]:
     busy = calm()
     yield measured(at("run", count), interleaved(field, effort.rounds, run()), busy)
     yield measured(at("ps", count), interleaved(field, effort.rounds, lambda engine: engine.docker("ps")), busy)
+    many = effort.rounds * 5
+    yield measured(at("ps-raw", count), interleaved(field, many, lambda engine: engine.ask("/containers/json")), busy)
     yield measured(at("memory", count), {engine.name: [memory.engine_memory(engine)] for engine in field}, busy)
 
 
 def _middle(field: Field, effort: Effort) -> Iterator[Measured]:
     busy = calm()
     yield measured("helpers", {engine.name: [memory.helpers_memory(engine) / MIDDLE] for engine in field}, busy)
-    many = effort.rounds * 5
-    yield measured("ps-raw-200", interleaved(field, many, lambda engine: engine.ask("/containers/json")), busy)
     yield measured("restart", taking_turns(field, effort.fewer(3), _restart, warm=False), busy)
 
 
@@ -67,5 +62,5 @@ def _factors(last: dict[str, list[float]], first: dict[str, list[float]]) -> dic
     return {name: [statistics.median(last[name]) / statistics.median(first[name])] for name in last}
 
 
-ROWS = (*(at(row, count) for count in STEPS for row in ("run", "ps", "memory")), "helpers", "ps-raw-200", "restart", "grow-run", "grow-ps")
+ROWS = (*(at(row, count) for count in STEPS for row in ("run", "ps", "ps-raw", "memory")), "helpers", "restart", "grow-run", "grow-ps")
 PARTS = (Part("growth", ROWS, growth, dockerd=("--live-restore",)),)

@@ -47,6 +47,11 @@ class Part:
     dockerd: tuple[str, ...] = ()
 
 
+def at(row: str, count: int) -> str:
+    """Return the key of a row that is measured with so many things."""
+    return f"{row}@{count}"
+
+
 def nothing(_: Contestant) -> None:
     """Do nothing."""
 
@@ -90,7 +95,10 @@ def calm() -> float:
     busy = min(_until_calm())
     if busy > CALM:
         load = os.getloadavg()[0]
-        print(f"  warning: others keep {busy:.1f} cores of this machine busy (load {load:.1f}); the figures suffer", file=sys.stderr)
+        print(
+            f"  warning: {busy:.1f} cores of this machine are busy with something else (load {load:.1f}); the figures suffer",
+            file=sys.stderr,
+        )
     return busy
 
 

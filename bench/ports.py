@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 
 from bench import memory
 from bench.engines import THEIRS, Contestant, Field, processes_in
-from bench.measure import Effort, Measured, Part, calm, measured
+from bench.measure import Effort, Measured, Part, at, calm, measured
 
 FIRST = 20000
+COUNTS = (1, 10, 100, 1000)
 
 
 def span(count: int, first: int = FIRST) -> str:
@@ -30,8 +31,9 @@ def round_of(engine: Contestant, count: int) -> tuple[float, ...]:
     return start, _timed(lambda: engine.docker("rm", "-f", "box")), more, each
 
 
-def ports(count: int, rows: tuple[str, ...]) -> Part:
+def part(count: int) -> Part:
     """A part that starts and removes a container with so many ports. dockerd takes minutes for a thousand: once, in a full run."""
+    rows = (at("ports-start", count), at("ports-remove", count), at("ports-processes", count), at("ports-memory", count))
 
     def measure(field: Field, effort: Effort) -> Iterator[Measured]:
         busy = calm()
@@ -52,7 +54,4 @@ def _timed(action: Callable[[], object]) -> float:
     return (time.perf_counter() - start) * 1000
 
 
-PARTS = (
-    ports(100, ("ports-start-100", "ports-remove-100", "ports-processes-100", "ports-memory")),
-    ports(1000, ("ports-start", "ports-remove", "ports-processes")),
-)
+PARTS = tuple(part(count) for count in COUNTS)

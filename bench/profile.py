@@ -53,10 +53,11 @@ SIDES = {
 }
 """Whose time it is, by the longest prefix. One that is gone is an error: its work went elsewhere, and this must say where."""
 ORDER = tuple(dict.fromkeys(SIDES.values()))
-COMMAND = ("run", "--rm", "-p", "8080:80", "busybox", "true")
+CONTAINER = "true"
+COMMAND = ("run", "--rm", "-p", "8080:80", "busybox", CONTAINER)
 STREAMS = ("/attach", "/wait", "/events", "/logs")
 """Requests that last while others are made: the client does not stand still for them."""
-SETTLE = 0.25
+SETTLE = 0.4
 """Seconds between two runs: what is done after the answer must not meet the next one."""
 
 
@@ -107,7 +108,7 @@ def profile(rounds: int) -> Profile:
         _check_sides()
         for run in runs:
             _fill(run, noted, births.of(root))
-        return _summary(runs)
+        return summary(runs)
 
 
 def _run(engine: Contestant) -> Run:
@@ -139,7 +140,7 @@ def _fill(run: Run, noted: Sequence[tuple[str, str, int, int, str]], lives: Sequ
     last = run.end + int(SETTLE * 1e9)
     for life in [life for life in lives if run.start < life.forked < last]:
         what = _process(life)
-        run.spans.append(Span(2, life.begun, life.ended or last, what, _side(what.split()[0])))
+        run.spans.append(Span(2, life.begun, life.ended or last, what, _side(what.split(" ")[0].rstrip(":"))))
         if what == "container":
             run.executed = life.executed
     for kind, name, start, end, request in [item for item in noted if run.start < item[2] < last]:
@@ -152,12 +153,12 @@ def _fill(run: Run, noted: Sequence[tuple[str, str, int, int, str]], lives: Sequ
 
 def _process(life: Life) -> str:
     program = Path(life.command.split(" ")[0] if life.command else "?").name
-    if program == "conmon":
-        return "conmon"
+    if program in ("conmon", CONTAINER):
+        return "conmon" if program == "conmon" else "container"
     if program in ("crun", "runc"):
         verb = next((word for word in ("create", "start", "delete", "kill", "state", "init") if f" {word}" in life.command), "")
         return f"runtime {verb}"
-    return "container" if life.executed else "runtime fork"
+    return f"runtime: {program}"  # what prepares the runtime's way
 
 
 def _slices(run: Run) -> Iterator[tuple[int, int, Span | None]]:
@@ -171,14 +172,15 @@ def _slices(run: Run) -> Iterator[tuple[int, int, Span | None]]:
             yield start, end, active[-1] if active else None
 
 
-def _summary(runs: Sequence[Run]) -> Profile:
+def summary(runs: Sequence[Run]) -> Profile:
+    """Give each moment of each run to one thing, and take the medians."""
     sides: dict[str, list[list[float]]] = defaultdict(lambda: [[0.0] * len(runs) for _ in range(3)])
     own: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(runs))
     for number, run in enumerate(runs):
         for start, end, span in _slices(run):
             phase = 2 if start >= run.end else 1 if start >= run.executed else 0
-            if span is None and phase == 2:
-                continue
+            if phase == 2 and (span is None or span.rank == 1):
+                continue  # nobody waits any more
             sides[span.side if span else SIDES["client"]][phase][number] += (end - start) / 1e6
             if span and phase < 2:
                 own[span.name][number] += (end - start) / 1e6

@@ -1,36 +1,48 @@
 """The report: docs/benchmarks.md."""
 
 import statistics
-from collections.abc import Container
+from collections.abc import Collection
 from pathlib import Path
 
+from bench import charts, profile
 from bench.engines import OURS, THEIRS
-from bench.results import Results
-from bench.rows import ROWS, SECTIONS, median, verdict
+from bench.measure import CALM
+from bench.results import Results, machine
+from bench.rows import ROWS, SECTIONS, median, number, verdict
+from bench.words import GROWTH, HEAD, NOTES, PROFILE
 
 FILE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
-HEAD = """# Benchmarks
-
-Written by `make bench`: both engines on one machine, each in a network namespace of its own, the same docker client, the same
-image (linkspan's built-in busybox), taking turns. Medians, in brackets the lowest and the highest. A ratio above 1 means that
-linkspan is better.
-"""
-
 
 def write(results: Results) -> None:
-    """Write the report."""
-    parts = [HEAD, "\n".join(f"- {line}" for line in results.machine) + "\n"]
+    """Write the report, and draw its pictures."""
+    drawn = charts.write(results)
+    parts = [HEAD, "\n".join(f"- {line}" for line in results.machine or machine()) + "\n"]
+    if charts.SHARES in drawn:
+        parts.append(f"![What linkspan takes of dockerd's time]({charts.SHARES.name})\n")
     for title, rows in SECTIONS.items():
-        parts.append(f"## {title}\n\n{table(results, rows)}")
-    FILE.write_text("\n".join(parts))
+        if any(key in results.rows for key in rows):
+            parts.append(f"## {title}\n\n{table(results, rows)}\n{NOTES[title]}\n")
+    if charts.GROWTH in drawn:
+        parts.append(f"## Growth\n\n![Time and memory against the number of containers and ports]({charts.GROWTH.name})\n\n{GROWTH}\n")
+    if results.profile:
+        parts += [PROFILE.format(total=results.profile.total), profile.table(results.profile)]
+    FILE.write_text("\n".join([*parts, *_warnings(results)]))
 
 
-def table(results: Results, wanted: Container[str]) -> str:
+def table(results: Results, wanted: Collection[str]) -> str:
     """Render the wanted rows that were measured."""
     lines = ["| | linkspan | dockerd | ratio | asked | |", "|---|---:|---:|---:|---|---|"]
     lines += [_line(key, results.rows[key].samples) for key in ROWS if key in wanted and key in results.rows]
     return "\n".join(lines) + "\n"
+
+
+def _warnings(results: Results) -> list[str]:
+    """Name the rows before which the machine was not quiet."""
+    loud = [f"{key} ({found.busy:.1f})" for key, found in results.rows.items() if found.busy > CALM]
+    if not loud:
+        return []
+    return [f"Others kept more than {CALM} cores busy just before these were measured, so they are not to be trusted: {', '.join(loud)}.\n"]
 
 
 def _line(key: str, samples: dict[str, list[float]]) -> str:
@@ -47,15 +59,8 @@ def _figure(samples: dict[str, list[float]], name: str) -> str:
     return middle if len(values) == 1 or min(values) == max(values) else f"{middle} ({number(min(values))}–{number(max(values))})"
 
 
-def number(value: float) -> str:
-    """Render a figure with three significant digits, and no more than it has."""
-    if value >= 100 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
-
-
 def _ratio(key: str, samples: dict[str, list[float]]) -> str:
     ours, theirs = median(samples, OURS), median(samples, THEIRS)
-    if not ours or not theirs:
+    if not ours or not theirs or ROWS[key].unit in ("×", "%"):
         return ""
     return f"{theirs / ours if ROWS[key].better == 'less' else ours / theirs:.1f}"

@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from bench.engines import dockerd
 from bench.measure import Measured
+from bench.profile import Profile
 
 FILE = Path(__file__).parent.parent / "docs" / "benchmarks.json"
 
@@ -21,6 +23,7 @@ class Results:
 
     machine: list[str] = field(default_factory=list)
     rows: dict[str, Measured] = field(default_factory=dict)
+    profile: Profile | None = None
 
     def add(self, found: Measured) -> None:
         """Take a new measurement; an engine that was not measured now keeps its figures."""
@@ -30,7 +33,7 @@ class Results:
         self.rows[found.row] = found
 
     def save(self) -> None:
-        self.machine = machine()
+        """Keep it all."""
         FILE.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
@@ -39,16 +42,18 @@ def load() -> Results:
     if not FILE.exists():
         return Results()
     kept = json.loads(FILE.read_text())
-    return Results(kept["machine"], {row: Measured(**measured) for row, measured in kept["rows"].items()})
+    rows = {row: Measured(**measured) for row, measured in kept["rows"].items()}
+    return Results(kept["machine"], rows, Profile(**kept["profile"]) if kept.get("profile") else None)
 
 
 def machine() -> list[str]:
-    """Say what all this ran on."""
+    """Say what all this is about to run on."""
     return [
+        f"{time.strftime('%Y-%m-%d %H:%M')}, load average before: {os.getloadavg()[0]:.1f}",
         f"machine: {os.cpu_count()} cores, {_memory()} GiB, Linux {platform.release()} {platform.machine()}",
-        f"linkspan {version('linkspan')} on Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}",
+        f"linkspan {version('linkspan')} on Python {platform.python_version()}",
         f"{_said('crun', '--version')}, {_said('runc', '--version')}, {_said('conmon', '--version')}",
-        f"{_said('dockerd', '--version')}; client: {_said('docker', '--version')}",
+        f"{_said(dockerd(), '--version')}; client: {_said('docker', '--version')}",
     ]
 
 

@@ -89,12 +89,12 @@ SECTIONS: dict[str, dict[str, Row]] = {
         "ps-raw": Row("the engine's answer to `ps`, no container"),
     },
     "Published ports": {
-        "ports-start-100": Row("`docker run -d` with 100 ports"),
-        "ports-remove-100": Row("`docker rm -f` of it"),
-        "ports-start": Row("`docker run -d -p 20000-20999:20000-20999`", limit=most(500, "ms")),
-        "ports-remove": Row("`docker rm -f` of it", limit=most(500, "ms")),
-        "ports-processes": Row("more processes for 1,000 ports", "", limit=most(0, "")),
-        "ports-memory": Row("memory (PSS) per port and family", "MiB", limit=most(0, "MiB")),
+        "ports-start@100": Row("`docker run -d` with 100 ports"),
+        "ports-remove@100": Row("`docker rm -f` of it"),
+        "ports-start@1000": Row("`docker run -d -p 20000-20999:20000-20999`", limit=most(500, "ms")),
+        "ports-remove@1000": Row("`docker rm -f` of it", limit=most(500, "ms")),
+        "ports-processes@1000": Row("more processes for 1,000 ports", "", limit=most(0, "")),
+        "ports-memory@100": Row("memory (PSS) per port and family", "MiB", limit=most(0, "MiB")),
     },
     "Many containers": {
         "run@0": Row("`docker run --rm`, no other container"),
@@ -104,7 +104,7 @@ SECTIONS: dict[str, dict[str, Row]] = {
         "ps@200": Row("… with 200 running", limit=share(1 / 1.5)),
         "ps@500": Row("… with 500 running"),
         "grow-ps": Row("how much slower that is", "×", limit=most(1.2, "×")),
-        "ps-raw-200": Row("the engine's answer to `ps` with 200 running"),
+        "ps-raw@200": Row("the engine's answer to `ps` with 200 running"),
         "restart": Row("the engine starts over 200 running containers, until it serves", limit=most(1000, "ms")),
         "helpers": Row("memory (PSS) per running container, all helpers", "MiB", limit=most(2, "MiB")),
         "memory@0": Row("memory (PSS) of the engine itself, idle", "MiB", limit=below()),
@@ -135,6 +135,11 @@ ROWS: dict[str, Row] = {key: row for rows in SECTIONS.values() for key, row in r
 def median(samples: dict[str, list[float]], name: str) -> float | None:
     """Return an engine's median, None without figures."""
     return statistics.median(samples[name]) if samples.get(name) else None
+
+
+def number(value: float) -> str:
+    """Render a figure with three significant digits, and no more than it has."""
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def verdict(key: str, samples: dict[str, list[float]]) -> str:

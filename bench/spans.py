@@ -34,8 +34,8 @@ LOOP = "the event loop and aiohttp"
 Noted = tuple[str, str, int, int, str]
 NOTED: list[Noted] = []
 REQUEST: ContextVar[str] = ContextVar("request", default="")
-_LAST: list[object] = [None]
-"""What the innermost coroutine waits for: those around it pass the same on, and do not count it again."""
+_WAITS = [False]
+"""Whether a coroutine of ours has just begun to wait: those around it wait for the same, and do not count it again."""
 
 
 def note(kind: str, name: str, start: int, end: int) -> None:
@@ -75,6 +75,7 @@ class Driven(Awaitable[Any]):
         step: Callable[[Any], Any] = self._coroutine.send
         value: Any = None
         while True:
+            _WAITS[0] = False
             start = monotonic_ns()
             try:
                 wanted = step(value)
@@ -83,7 +84,7 @@ class Driven(Awaitable[Any]):
             finally:
                 stopped = monotonic_ns()
                 note("call", self._name, start, stopped)
-            innermost, _LAST[0] = wanted is not _LAST[0], wanted
+            innermost, _WAITS[0] = not _WAITS[0], True
             try:
                 value = yield wanted
                 step = self._coroutine.send
