@@ -70,7 +70,9 @@ async def open_engine(config: Config) -> Engine:
     """
     process.watch_children()
     _make_roots(config)
-    store = SqliteStore(config.data_root / "linkspan.db")
+    # Without its store, an engine would take the folders of all containers for nobody's.
+    folders = any(not folder.name.startswith(".") for folder in (config.data_root / "containers").iterdir())
+    store = SqliteStore(config.data_root / "linkspan.db", expected=folders)
     kernel = KernelThread()
     try:
         return await _assemble(config, store, kernel)

@@ -9,7 +9,7 @@ import typing
 from enum import Enum
 from typing import Any, TypeVar, get_args, get_origin
 
-from linkspan.errors import EngineError
+from linkspan.errors import EngineError, InvalidInput
 
 T = TypeVar("T")
 
@@ -22,17 +22,21 @@ _TEXTUAL = (
 )
 
 
+class Damaged(EngineError):
+    """A row of the store is no value of its kind."""
+
+
 def encode(value: object) -> str:
     """Return the JSON text of a model value."""
     return json.dumps(_plain(value), separators=(",", ":"), ensure_ascii=False)
 
 
 def decode(kind: type[T], text: str) -> T:
-    """Return the model value that `encode` made the text of; raises EngineError if it is none."""
+    """Return the model value that `encode` made the text of; raises Damaged if it is none."""
     try:
         return typing.cast(T, _typed(kind, json.loads(text)))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise EngineError(f"the store holds a damaged {kind.__name__.lower()}: {error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, InvalidInput) as error:
+        raise Damaged(f"damaged {kind.__name__.lower()}: {error}") from error
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  any model value, any JSON

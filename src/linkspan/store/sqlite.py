@@ -5,7 +5,6 @@ Full durability needs `synchronous=FULL` only against a power cut; WAL with NORM
 """
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 import threading
@@ -14,30 +13,20 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import IO, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from linkspan.errors import Conflict, EngineError
 from linkspan.model.container import Container
 from linkspan.model.endpoint import Endpoint, Sandbox
 from linkspan.model.network import Network
 from linkspan.store.base import Taken
-from linkspan.store.codec import decode, encode
+from linkspan.store.codec import Damaged, decode, encode
+from linkspan.store.opening import exclusive, open_database, unreadable
 
-VERSION = 1
 RESERVE = 2 << 20
 """Bytes kept back for recording ends and removals on a full disk."""
 MARGIN = 256 << 10
 """A disk with less than this many bytes free counts as full."""
-
-_SCHEMA = """
-CREATE TABLE setting   (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE network   (id TEXT PRIMARY KEY, name TEXT UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE container (id TEXT PRIMARY KEY, name TEXT UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE sandbox   (id TEXT PRIMARY KEY, name TEXT UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE endpoint  (id TEXT PRIMARY KEY, name TEXT UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE address   (network TEXT, address INTEGER, owner TEXT, released INTEGER, PRIMARY KEY (network, address)) WITHOUT ROWID;
-CREATE INDEX address_owner ON address (owner);
-"""
 
 Item = TypeVar("Item", Network, Container, Sandbox, Endpoint)
 
@@ -157,13 +146,14 @@ class _Room:
 class SqliteStore:
     """`Store` on a file. Only one process can have it open; `:memory:` gives one that lasts as long as the object."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, expected: bool = False) -> None:
+        """Open or make the file; one that is `expected` is not made. Raises Conflict, EngineError with what to do."""
         self._lock = threading.RLock()
         self._depth = 0
-        self._guard = _exclusive(Path(path)) if str(path) != ":memory:" else None
+        self._guard = exclusive(Path(path)) if str(path) != ":memory:" else None
         self._room = _Room(Path(path).parent if self._guard else None)
         try:
-            self._database = _open(path)
+            self._database = open_database(path, expected=expected)
             self._networks = _Table(self._database, "network", Network)
             self._containers = _Table(self._database, "container", Container)
             self._sandboxes = _Table(self._database, "sandbox", Sandbox)
@@ -176,9 +166,11 @@ class SqliteStore:
             self._inside = self._endpoints.index(lambda endpoint: (endpoint.sandbox,))
             self._pools: defaultdict[str, _Pool] = defaultdict(_Pool)
             self._load_addresses()
-        except BaseException:
+        except BaseException as error:
             if self._guard:
                 self._guard.close()
+            if isinstance(error, (sqlite3.DatabaseError, Damaged)):
+                raise unreadable(path, error) from error
             raise
 
     def close(self) -> None:
@@ -356,37 +348,3 @@ class SqliteStore:
 
 def _ports(container: Container) -> Iterator[Hashable]:
     return ((publish.port.protocol, publish.host_port) for publish in container.publishes)
-
-
-def _exclusive(path: Path) -> IO[bytes]:
-    """Lock the store for this process: the lock ends with the process, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    guard = path.with_suffix(".lock").open("wb")
-    try:
-        fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        guard.close()
-        raise Conflict(f"another engine is using {path.parent}: stop it, or give this one another --data-root") from error
-    return guard
-
-
-def _open(path: Path | str) -> sqlite3.Connection:
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    try:
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise EngineError(
-                f"the store {path} was written by a newer linkspan (format {version}, this one knows {VERSION}): "
-                "install that version again, or use another --data-root"
-            )
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        if version == 0:
-            database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-    except sqlite3.DatabaseError as error:
-        database.close()
-        raise EngineError(f"cannot read the store {path}: {error}; move it away to start afresh, or restore a copy") from error
-    except BaseException:
-        database.close()
-        raise
-    return database
