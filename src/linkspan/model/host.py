@@ -1,0 +1,36 @@
+"""What is found on the host: the kernel's side of what the store describes."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkState:
+    """An interface of the host."""
+
+    name: str
+    index: int
+    kind: str
+    """bridge, veth, …; empty for hardware."""
+    ours: bool
+    """Whether it carries our mark."""
+    doomed: bool = False
+    """Whether it is being deleted."""
+    up: bool = False
+    mtu: int = 1500
+    master: int = 0
+    """The index of the bridge that it is a port of, 0 for none."""
+    hairpin: bool = False
+    isolated: bool = False
+    """Both of a bridge port."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsideState:
+    """An endpoint's interface as it is in its namespace."""
+
+    up: bool
+    mac: str
+    addresses: tuple[IPv4Interface, ...] = ()
+    gateways: tuple[IPv4Address, ...] = ()
+    """Where default routes by this interface lead."""
