@@ -50,6 +50,7 @@ class Config:
     shm_size: int = 64 << 20
     live_restore: bool = True
     shutdown_timeout: int = 15
+    repair: bool = True
     warnings: tuple[str, ...] = ()
     """One sentence for each accepted option that has no effect here."""
 
@@ -151,6 +152,7 @@ _OPTIONS = (
     _Option(
         ("--live-restore",), "live-restore", "live_restore", _boolean, "containers outlive the engine (false: it stops them)", switch=True
     ),
+    _Option(("--repair",), "repair", "repair", _boolean, "mend by itself what others break on the host (not dockerd's)", switch=True),
     _Option(
         ("--shutdown-timeout",), "shutdown-timeout", "shutdown_timeout", int, "seconds to stop containers in, with --live-restore=false"
     ),

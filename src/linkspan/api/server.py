@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from aiohttp import web
 
 from linkspan import __version__
-from linkspan.api import container_streams, containers, description, execs, images, missing, networks, system
+from linkspan.api import container_streams, containers, description, doctor, execs, images, missing, networks, system
 from linkspan.api.answers import answer, refusal
 from linkspan.api.call import Call
 from linkspan.api.gate import Gate
@@ -47,6 +47,7 @@ ROUTES = (
     *networks.ROUTES,
     *images.ROUTES,
     *description.ROUTES,
+    *doctor.ROUTES,
     *missing.ROUTES,
 )
 

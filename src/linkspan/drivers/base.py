@@ -1,11 +1,12 @@
 """What a network type must be able to do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.network import Network
+from linkspan.plan.converge import PortMode
 from linkspan.undo import Undo
 
 
@@ -29,6 +30,15 @@ class Driver(Protocol):
 
     def detach(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
         """Take the endpoints' interfaces away, together: that is much faster than one by one."""
+
+    def settings(self, network: Network) -> Mapping[str, str]:
+        """Return the kernel's settings that the network needs, by their key."""
+
+    def port(self, network: Network) -> PortMode:
+        """Return how the network's interfaces are plugged in, as the host is set now."""
+
+    def restore(self, network: Network, endpoint: Endpoint, namespace: Path) -> None:
+        """Plug an interface that is there in again, and configure it as `attach` does. Idempotent."""
 
     def delete(self, network: Network) -> None:
         """Take the network off the host."""

@@ -3,12 +3,13 @@
 A container on `host` uses the host's namespace; one on `none` gets a namespace, which always has its loopback interface up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from linkspan.errors import Unsupported
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.network import Network
+from linkspan.plan.converge import PortMode
 from linkspan.undo import Undo
 
 
@@ -28,6 +29,15 @@ class UnwiredDriver:
         raise Unsupported(f"the {network.name} network has no interfaces to attach")
 
     def detach(self, network: Network, endpoints: Sequence[Endpoint]) -> None:
+        """Nothing was attached."""
+
+    def settings(self, network: Network) -> Mapping[str, str]:
+        return {}
+
+    def port(self, network: Network) -> PortMode:
+        return PortMode()
+
+    def restore(self, network: Network, endpoint: Endpoint, namespace: Path) -> None:
         """Nothing was attached."""
 
     def delete(self, network: Network) -> None:

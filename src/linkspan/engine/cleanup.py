@@ -80,6 +80,10 @@ class Cleanup:
             await batch.done.wait()
         return bool(batches)
 
+    def pending(self) -> frozenset[str]:
+        """Return the containers of which something may be left."""
+        return frozenset(container_id for batch in self._batches() for container_id in batch.containers)
+
     def _batches(self) -> list[_Batch]:
         return [batch for batch in (self._current, self._next) if batch is not None]
 

@@ -20,10 +20,10 @@ from linkspan.engine.images import Images
 from linkspan.engine.launch import Launcher
 from linkspan.engine.lifecycle import Lifecycle
 from linkspan.engine.networks import Networks
-from linkspan.engine.reconcile import Reconciler
 from linkspan.engine.sandboxes import Sandboxes
 from linkspan.engine.streams import Streams
 from linkspan.engine.system import System, Tools
+from linkspan.engine.upkeep import Upkeep
 from linkspan.errors import EngineError
 from linkspan.images.store import ImageStore
 from linkspan.kernel import process
@@ -52,11 +52,13 @@ class Engine:
     images: Images
     events: Events
     system: System
+    upkeep: Upkeep
     _store: Store
     _kernel: KernelThread
 
     async def close(self) -> None:
         """Stop serving; containers and their traffic go on unless the settings say otherwise."""
+        await self.upkeep.close()
         await self.lifecycle.shut_down()
         self.events.close()
         await asyncio.to_thread(self._kernel.stop)
@@ -105,7 +107,8 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engin
     await images.open()
     await kernel.run(lambda: rules.apply(sandboxes.ruleset()))
     await kernel.run(networks.open)
-    await Reconciler(store, kernel, runtime, (sandboxes, files, lifecycle)).run()
+    upkeep = Upkeep(config, store, kernel, (sandboxes, files, runtime, lifecycle, cleanup), (rules, drivers))
+    await upkeep.open()
     await images.discard_unused_roots(facade.users)
     if store.setting("id") is None:
         store.put_setting("id", str(uuid.uuid4()))
@@ -120,6 +123,7 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engin
         images=facade,
         events=events,
         system=system,
+        upkeep=upkeep,
         _store=store,
         _kernel=kernel,
     )

@@ -65,6 +65,10 @@ class Lifecycle:
         """Return the lock that orders what happens to this container."""
         return self._locks.setdefault(container_id, asyncio.Lock())
 
+    def busy(self) -> frozenset[str]:
+        """Return the containers that something is being done to, or of whose last run something may be left."""
+        return self._cleanup.pending() | {container_id for container_id, lock in self._locks.items() if lock.locked()}
+
     async def start(self, ref: str) -> None:
         """Start a created or ended container. Raises NotModified if it runs, Conflict if it is paused."""
         container = self._lookup.container(ref)

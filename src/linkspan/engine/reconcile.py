@@ -4,16 +4,12 @@ What runs is taken over: its monitor is followed as if this engine had started i
 code that its monitor left. What nobody owns is swept: it carries our mark or lies under our roots.
 """
 
-import contextlib
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
-from linkspan.engine.files import ContainerFiles
 from linkspan.engine.lifecycle import Lifecycle
-from linkspan.engine.sandboxes import Sandboxes
-from linkspan.kernel import link, mount, netns, tree
+from linkspan.engine.repair import Repairer
+from linkspan.engine.survey import Surveyor
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.container import Container, Status
 from linkspan.runtime.monitor import Runtime
@@ -25,17 +21,16 @@ logger = logging.getLogger(__name__)
 class Reconciler:
     """Runs once, before the first request is served."""
 
-    def __init__(self, store: Store, kernel: KernelThread, runtime: Runtime, parts: tuple[Sandboxes, ContainerFiles, Lifecycle]) -> None:
+    def __init__(self, store: Store, kernel: KernelThread, runtime: Runtime, parts: tuple[Surveyor, Repairer, Lifecycle]) -> None:
         self._store = store
         self._kernel = kernel
         self._runtime = runtime
-        self._sandboxes, self._files, self._lifecycle = parts
+        self._surveyor, self._repairer, self._lifecycle = parts
 
     async def run(self) -> None:
         """Sweep what nobody owns, take over what runs, finish what ended, start what its policy wants to run."""
         # Before anything can start: what a start has made and not recorded yet would look like nobody's.
-        await self._sweep_runtimes()
-        await self._kernel.run(self._sweep)
+        await self._sweep()
         alive, ended = self._sort()
         for container in alive:
             logger.info("took over %s (%s)", container.name, container.short_id)
@@ -63,48 +58,11 @@ class Reconciler:
         async with self._lifecycle.lock(container.id):
             await self._lifecycle.ended(container.id, code)
 
-    async def _sweep_runtimes(self) -> None:
-        """End the processes of starts that an engine did not live to record."""
-        known = {container.id for container in self._store.containers() if container.state.running}
-        for container_id in self._runtime.ids():
-            if container_id not in known:
-                logger.warning("swept the process of %s: its start was never recorded", container_id[:12])
-                await self._runtime.sweep(container_id)
-
-    def _sweep(self) -> None:
-        self._sandboxes.clear(sandbox.id for sandbox in self._store.sandboxes())
-        known = {sandbox.id for sandbox in self._store.sandboxes()}
-        for path in _entries(self._sandboxes.path("any").parent):
-            if path.name not in known:
-                logger.warning("swept the namespace %s", path)
-                netns.delete(path)
-        self._sweep_links()
-        self._sweep_endpoints()
-        self._sweep_folders()
-
-    def _sweep_links(self) -> None:
-        owned = {endpoint.host_interface for endpoint in self._store.endpoints() if endpoint.attached}
-        stray = [name for name, _, kind in link.list_ours() if kind == "veth" and name not in owned]
-        if stray:
-            logger.warning("swept the interfaces %s", ", ".join(stray))
-            link.delete_many(stray)
-
-    def _sweep_endpoints(self) -> None:
-        """Give back the addresses of removed containers."""
-        for endpoint in self._store.endpoints():
-            if not endpoint.attached and self._store.container(endpoint.sandbox) is None:
-                self._store.delete_endpoint(endpoint.id)
-
-    def _sweep_folders(self) -> None:
-        containers = {container.id for container in self._store.containers()}
-        for mounted in mount.mounts_under(self._files.folder):
-            logger.warning("swept the mount %s", mounted)  # of a start: a container that runs sees its root without it
-            mount.unmount(mounted)
-        for folder in _entries(self._files.folder):
-            if folder.name not in containers:
-                logger.warning("swept the folder %s", folder)
-                with contextlib.suppress(OSError):  # the next start tries again
-                    tree.remove(folder)
+    async def _sweep(self) -> None:
+        strays = await self._kernel.run(self._surveyor.strays)
+        for stray in strays:
+            logger.warning("swept %s", stray.sentence)
+        await self._repairer.sweep(strays)
 
     def _to_start(self) -> list[Container]:
         """What its restart policy wants to run now, each after those whose namespace or address it needs."""
@@ -127,7 +85,3 @@ class Reconciler:
 def _wants_start(container: Container) -> bool:
     status = container.state.status
     return status is Status.RESTARTING or (status is Status.EXITED and container.restart.name == "always")
-
-
-def _entries(folder: Path) -> Iterator[Path]:
-    return iter(sorted(folder.iterdir())) if folder.is_dir() else iter(())

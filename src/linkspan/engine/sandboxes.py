@@ -50,6 +50,10 @@ class Sandboxes:
         self._drivers = drivers
         self._ports = Ports()
         self._joining: dict[str, str] = {}
+        self._opened: dict[str, Container] = {}
+        """Containers with the ports that are open for them, and that no record tells of yet."""
+        self._closed: set[str] = set()
+        """Containers whose ports are closed, while the record still says that they run."""
         self._lookup = Lookup(store)
 
     def path(self, sandbox_id: str) -> Path:
@@ -78,6 +82,7 @@ class Sandboxes:
     def joined(self, container_id: str) -> None:
         """The store knows now (or never will) that this container is in its sandbox: it is no longer held for it."""
         self._joining.pop(container_id, None)
+        self._opened.pop(container_id, None)
 
     def clear(self, sandbox_ids: Iterable[str]) -> None:
         """Delete those of the sandboxes that no container runs or starts in, together. Idempotent."""
@@ -100,6 +105,7 @@ class Sandboxes:
 
     def forget(self, container_id: str) -> None:
         """Give back the addresses of a removed container, unless others still run in its sandbox."""
+        self._closed.discard(container_id)
         for endpoint in self._store.endpoints_of(container_id):
             if not endpoint.attached:
                 self._store.delete_endpoint(endpoint.id)
@@ -110,6 +116,8 @@ class Sandboxes:
 
     def unpublish(self, container: Container, publishes: Sequence[Publish]) -> None:
         """Take ports and links of a container out of the ruleset. Idempotent."""
+        self._opened.pop(container.id, None)
+        self._closed.add(container.id)
         endpoint = self.endpoint_of(container.id)
         if endpoint is None or endpoint.address is None:
             return
@@ -121,9 +129,9 @@ class Sandboxes:
     def ruleset(self) -> str:
         """Render the whole firewall as the store wants it."""
         published, links = [], []
-        for container in self._store.containers():
+        for container in self._open_to_others():
             endpoint = self.endpoint_of(container.id)
-            if container.state.running and endpoint and endpoint.attached and endpoint.address:
+            if endpoint and endpoint.attached and endpoint.address:
                 published.append((endpoint.address.ip, container.publishes))
                 links += self._links(container, endpoint)
         bridges = [network for network in self._store.networks() if network.driver == "bridge"]
@@ -131,6 +139,14 @@ class Sandboxes:
         if self._firewall.sees_frames:
             text += guard.guard(endpoint for endpoint in self._store.endpoints() if endpoint.attached and endpoint.address)
         return text
+
+    def _open_to_others(self) -> Iterator[Container]:
+        """Yield those whose ports and links are in the ruleset: what runs, but for what is ending, and what is about to."""
+        for container in self._store.containers():
+            if container.id in self._opened:
+                yield self._opened[container.id]
+            elif container.state.running and container.id not in self._closed:
+                yield container
 
     def _network(self, name: str) -> Network:
         return self._lookup.network(name, prefix="failed to set up container networking: ")
@@ -245,8 +261,10 @@ class Sandboxes:
         rules = guard.owner(endpoint) if self._firewall.sees_frames else ""
         rules += firewall.publish_elements(reservation.publishes, endpoint.ipv4.ip)
         rules += "".join(firewall.link_elements(link) for link in self._links(container, endpoint))
+        self._closed.discard(container.id)
         if rules:
             self._firewall.apply(rules)
+            self._opened[container.id] = replace(container, publishes=tuple(reservation.publishes))
             undo.push(f"unpublish ports of {container.name}", partial(self.unpublish, container, reservation.publishes))
         return reservation
 

@@ -83,6 +83,25 @@ def configure_inside(
     netns.run_in(namespace, configure)
 
 
+def restore_inside(namespace: Path, interface: str, address: IPv4Interface, gateway: IPv4Address | None = None) -> None:
+    """Give an interface of `namespace` what it has lost: as `configure_inside`, but what is there already is no error. Raises NotFound."""
+
+    def restore() -> None:
+        index = link.index(interface)
+        if index is None:
+            raise NotFound(f"no interface {interface} in {namespace}")
+        with RouteSocket() as inside:
+            with translated(f"set interface {interface} up"):
+                inside.change(RTM_SETLINK, link.up_message(index))
+            with translated(f"add address {address} to {interface}", {errno.EEXIST: None}):
+                inside.change(RTM_NEWADDR, _message(index, address), NLM_F_CREATE | NLM_F_EXCL)
+            if gateway is not None:
+                with translated(f"add a default route by {gateway}", {errno.EEXIST: None}):
+                    inside.change(RTM_NEWROUTE, route.default_message(gateway, index), NLM_F_CREATE | NLM_F_EXCL)
+
+    netns.run_in(namespace, restore)
+
+
 def _message(index: int, address: IPv4Interface) -> ifaddrmsg:
     message = ifaddrmsg()
     message["family"] = socket.AF_INET

@@ -22,13 +22,13 @@ _SKIP_STATISTICS = 8
 """RTEXT_FILTER_SKIP_STATS: half of an answer is counters that nobody here reads."""
 
 
-def create_bridge(name: str, mtu: int | None = None) -> None:
+def create_bridge(name: str, mtu: int | None = None, mac: str = "") -> None:
     """Create bridge `name`; equivalent to `ip link add NAME address MAC group OURS type bridge`.
 
     Raises Conflict if an interface has that name already.
     """
     # A bridge with no address of its own takes its lowest port's: it would change under the neighbours as containers come and go.
-    bridge = _message(name, [("IFLA_ADDRESS", random_mac(os.urandom(6))), *_mtu(mtu), ("IFLA_GROUP", OUR_GROUP), _kind("bridge")])
+    bridge = _message(name, [("IFLA_ADDRESS", mac or random_mac(os.urandom(6))), *_mtu(mtu), ("IFLA_GROUP", OUR_GROUP), _kind("bridge")])
     with translated(f"create bridge {name}", {errno.EEXIST: Conflict(f"interface {name} already exists")}):
         host().change(RTM_NEWLINK, bridge, NLM_F_CREATE | NLM_F_EXCL)
 
@@ -65,6 +65,13 @@ def open_port(name: str, *, isolated: bool = False, hairpin: bool = False) -> No
     message["flags"] = message["change"] = IFF_UP
     with translated(f"open bridge port {name}", {errno.ENODEV: _missing(name)}):
         host().change(RTM_NEWLINK, message)
+
+
+def plug(name: str, bridge: str) -> None:
+    """Make an interface a port of `bridge`; equivalent to `ip link set NAME master BRIDGE`. Idempotent. Raises NotFound."""
+    master = _message(name, [("IFLA_MASTER", require_index(bridge))])
+    with translated(f"make {name} a port of {bridge}", {errno.ENODEV: _missing(name)}):
+        host().change(RTM_SETLINK, master)
 
 
 def set_up(link: str | int) -> None:

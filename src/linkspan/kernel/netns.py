@@ -1,17 +1,18 @@
 """Network namespaces with a file name: they live without a process until `delete`."""
 
+import contextlib
 import errno
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from pyroute2.netlink.rtnl import RTM_SETLINK
 
-from linkspan.errors import Conflict, NotFound
+from linkspan.errors import Conflict, KernelError, NotFound
 from linkspan.kernel import _libc, link, mount
 from linkspan.kernel.netlink import RouteSocket, translated
 
@@ -56,6 +57,17 @@ def exists(path: Path) -> bool:
         return False
 
 
+def existing(folder: Path, names: Iterable[str]) -> frozenset[str]:
+    """Return those of the files in `folder` that are namespaces, by name; as `exists` for each, and much faster."""
+    device = Path("/proc/self/ns/net").stat().st_dev
+    found = set()
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(f"{folder}/{name}").st_dev == device:  # noqa: PTH116  hundreds of them, at every mount of anybody
+                found.add(name)
+    return frozenset(found)
+
+
 def run_in(path: Path, action: Callable[[], T]) -> T:
     """Return `action()`, done in the namespace; equivalent to `nsenter --net=PATH`. Raises NotFound, and what `action` raises.
 
@@ -68,6 +80,26 @@ def run_in(path: Path, action: Callable[[], T]) -> T:
         return _visitor().submit(_visit, namespace, action).result()
     finally:
         os.close(namespace)
+
+
+def run_in_new(action: Callable[[], T]) -> T:
+    """Return `action()`, done in a new namespace that lives as long as a socket is open in it; equivalent to `unshare --net`."""
+    return _visitor().submit(_visit_new, action).result()
+
+
+def bind(path: Path, pid: int) -> None:
+    """Hold the namespace of process `pid` by the file `path`, in place of what is there; equivalent to `ip netns attach NAME PID`.
+
+    Raises NotFound if the process has ended.
+    """
+    delete(path)
+    with translated(f"create {path}"):
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+    try:
+        _libc.mount(f"/proc/{pid}/ns/net", path, flags=_libc.MS_BIND)
+    except KernelError as error:
+        delete(path)
+        raise NotFound(f"process {pid} has ended: its namespace is lost") from error
 
 
 def open_socket(path: Path) -> RouteSocket:
@@ -91,6 +123,14 @@ def _make(path: Path) -> None:
 
 def _visit(namespace: int, action: Callable[[], T]) -> T:
     _libc.setns(namespace, _libc.CLONE_NEWNET)
+    try:
+        return action()
+    finally:
+        _go_home()
+
+
+def _visit_new(action: Callable[[], T]) -> T:
+    _libc.unshare(_libc.CLONE_NEWNET)
     try:
         return action()
     finally:

@@ -6,12 +6,18 @@ import logging
 import weakref
 
 from linkspan.errors import EngineError, MissingTool
+from linkspan.kernel import netns
 
 logger = logging.getLogger(__name__)
 
 
 class RulesetRefused(EngineError):
     """The kernel, or nft's grammar, refused a ruleset; nothing of it was applied. The text is nft's."""
+
+
+def scratch() -> "Firewall":
+    """Return the nftables of an empty namespace that nobody else sees: what is applied there has no effect on anybody."""
+    return netns.run_in_new(Firewall)
 
 
 class Firewall:

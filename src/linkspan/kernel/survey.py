@@ -17,6 +17,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from linkspan.kernel import link, netns
 from linkspan.kernel.netlink import RouteSocket, host, translated
+from linkspan.model.endpoint import DOOMED_GROUP, OUR_GROUP
 from linkspan.model.host import InsideState, LinkState
 
 _MAIN_TABLE = 254
@@ -88,8 +89,8 @@ def _state(found: ifinfmsg) -> LinkState:
         name=found.get_attr("IFLA_IFNAME"),
         index=found["index"],
         kind=(information and information.get_attr("IFLA_INFO_KIND")) or "",
-        ours=group in (link.OUR_GROUP, link.DOOMED_GROUP),
-        doomed=group == link.DOOMED_GROUP,
+        ours=group in (OUR_GROUP, DOOMED_GROUP),
+        doomed=group == DOOMED_GROUP,
         up=bool(found["flags"] & IFF_UP),
         mtu=found.get_attr("IFLA_MTU") or 0,
         master=found.get_attr("IFLA_MASTER") or 0,

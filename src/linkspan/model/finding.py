@@ -26,3 +26,19 @@ class Finding:
     level: Level = Level.PROBLEM
     repairable: bool = False
     """Whether `linkspan doctor --repair` mends it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The outcome of an examination, and of the repair before it if one was asked for."""
+
+    findings: tuple[Finding, ...] = ()
+    mended: tuple[str, ...] = ()
+    """A sentence for each thing that was put right."""
+    engine: bool = True
+    """Whether an engine runs."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong now."""
+        return all(finding.level is Level.NOTE for finding in self.findings)

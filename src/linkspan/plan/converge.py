@@ -31,6 +31,7 @@ class Mend(StrEnum):
     LINK_AWAY = "delete the interface"
     MOUNT_AWAY = "unmount it"
     FOLDER_AWAY = "remove the folder"
+    ADDRESS_AWAY = "give the address back"
     RESTART = "restart the container"
     ADMIN = "nothing of ours: the interface belongs to somebody else"
     """These two are never done: the first not unasked, the second not at all."""
@@ -56,13 +57,13 @@ class Kind(StrEnum):
     INSIDE_ADDRESS = "inside-address"
     INSIDE_ROUTE = "inside-route"
     RULES = "rules"
-    MOUNT_GONE = "mount-gone"
     MONITOR_GONE = "monitor-gone"
     STRAY_LINK = "stray-interface"
     STRAY_NAMESPACE = "stray-namespace"
     STRAY_MOUNT = "stray-mount"
     STRAY_FOLDER = "stray-folder"
     STRAY_PROCESS = "stray-process"
+    STRAY_ADDRESS = "stray-address"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,18 @@ class Difference:
     containers: tuple[str, ...] = ()
     """The ids of those that it cuts off."""
 
+    def concerns(self, containers: frozenset[str]) -> bool:
+        """Whether it is about one of these containers: then it says nothing while they start or end."""
+        return not containers.isdisjoint((self.subject, *self.containers))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortMode:
+    """How the ports of a bridge are set; both are off for most hosts."""
+
+    hairpin: bool = False
+    isolated: bool = False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
@@ -84,13 +97,12 @@ class Port:
 
     endpoint: Endpoint
     network: Network
-    hairpin: bool = False
-    isolated: bool = False
+    mode: PortMode = field(default_factory=PortMode)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the store wants of the host. `busy` are the containers that something is being done to: nothing of theirs is judged."""
+    """What the store wants of the host."""
 
     networks: tuple[Network, ...] = ()
     """Those that have a bridge."""
@@ -103,10 +115,11 @@ class Wanted:
     """The names of the containers that run, by id."""
     containers: frozenset[str] = frozenset()
     """The ids of all of them."""
+    unplugged: tuple[Endpoint, ...] = ()
+    """Endpoints without an interface, which keep their address for a container that does not run."""
     rules: Listing | None = None
     """None: not to be compared."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    busy: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +137,8 @@ class Found:
     """By endpoint; its value is None if the namespace has no such interface."""
     rules: Listing = field(default_factory=Listing)
     settings: Mapping[str, str] = field(default_factory=dict)
-    mounted: frozenset[str] | None = None
-    """The containers whose root file system is mounted."""
+    mounted: frozenset[str] = frozenset()
+    """The containers whose root file system is mounted: only while they are being started."""
     monitored: frozenset[str] | None = None
     """Those whose monitor lives."""
     folders: frozenset[str] = frozenset()
@@ -201,8 +214,8 @@ def _bridge(network: Network, bridge: LinkState, found: Found) -> Iterator[tuple
 def _port(port: Port, wanted: Wanted, found: Found, links: Mapping[str, LinkState]) -> Iterator[Difference]:
     endpoint = port.endpoint
     members = wanted.sandboxes.get(endpoint.sandbox, ())
-    if not members or wanted.busy.intersection((endpoint.sandbox, *members)):
-        return
+    if not members:
+        return  # it is being started, or cleared away
 
     def differs(kind: Kind, mend: Mend, fact: str) -> Difference:
         sentence = f"{fact} (container {_names(wanted, members)})"
@@ -223,7 +236,7 @@ def _plug(port: Port, plugged: LinkState, bridge: LinkState | None) -> Iterator[
     name = plugged.name
     if bridge is None or plugged.master != bridge.index:
         yield Kind.PORT_LOOSE, f"the interface {name} is not on its bridge {port.network.bridge}"
-    elif (plugged.hairpin, plugged.isolated) != (port.hairpin, port.isolated):
+    elif (plugged.hairpin, plugged.isolated) != (port.mode.hairpin, port.mode.isolated):
         yield Kind.PORT_MODE, f"the port {name} is not set for how this host filters bridged packets now (br_netfilter)"
     if not plugged.up:
         yield Kind.PORT_DOWN, f"the interface {name} is down"
@@ -245,21 +258,16 @@ def _namespaces(wanted: Wanted, found: Found) -> Iterator[Difference]:
     if found.namespaces is None:
         return
     for sandbox, members in wanted.sandboxes.items():
-        if members and not found.namespaces.get(sandbox, False) and not wanted.busy.intersection((sandbox, *members)):
+        if members and not found.namespaces.get(sandbox, False):
             sentence = f"the namespace of container {_names(wanted, members)} is not bound to its file any more"
             yield Difference(kind=Kind.NAMESPACE_GONE, mend=Mend.NAMESPACE, subject=sandbox, sentence=sentence, containers=members)
 
 
 def _runs(wanted: Wanted, found: Found) -> Iterator[Difference]:
     for container, name in wanted.running.items():
-        if container in wanted.busy:
-            continue
         if found.monitored is not None and container not in found.monitored:
             sentence = f"the monitor of container {name} is gone"
             yield Difference(kind=Kind.MONITOR_GONE, mend=Mend.RESTART, subject=container, sentence=sentence, containers=(container,))
-        elif found.mounted is not None and container not in found.mounted:
-            sentence = f"the root file system of container {name} is not mounted on the host any more; the container itself still has it"
-            yield Difference(kind=Kind.MOUNT_GONE, mend=Mend.RESTART, subject=container, sentence=sentence, containers=(container,))
 
 
 def _names(wanted: Wanted, containers: Iterable[str]) -> str:
@@ -267,14 +275,14 @@ def _names(wanted: Wanted, containers: Iterable[str]) -> str:
 
 
 def _stray_processes(wanted: Wanted, found: Found) -> Iterator[Difference]:
-    for container in sorted(found.processes - wanted.running.keys() - wanted.busy):
+    for container in sorted(found.processes - wanted.running.keys()):
         sentence = f"the process of {container[:12]}: its start was never recorded"
         yield Difference(kind=Kind.STRAY_PROCESS, mend=Mend.PROCESS, subject=container, sentence=sentence)
 
 
 def _stray_namespaces(wanted: Wanted, found: Found) -> Iterator[Difference]:
     for name in sorted(found.namespaces or ()):
-        if name not in wanted.busy and not wanted.sandboxes.get(name):
+        if not wanted.sandboxes.get(name):
             yield Difference(kind=Kind.STRAY_NAMESPACE, mend=Mend.NAMESPACE_AWAY, subject=name, sentence=f"the namespace {name[:12]}")
 
 
@@ -286,11 +294,14 @@ def _stray_links(wanted: Wanted, found: Found) -> Iterator[Difference]:
 
 
 def _stray_files(wanted: Wanted, found: Found) -> Iterator[Difference]:
-    mounted: Iterable[str] = found.mounted or ()
-    for container in sorted(set(mounted) - wanted.running.keys() - wanted.busy):
+    for container in sorted(found.mounted):
         sentence = f"the mount of the root file system of {container[:12]}"
         yield Difference(kind=Kind.STRAY_MOUNT, mend=Mend.MOUNT_AWAY, subject=container, sentence=sentence)
-    for container in sorted(found.folders - wanted.containers - wanted.busy):
+    for endpoint in wanted.unplugged:
+        if endpoint.sandbox not in wanted.containers:
+            sentence = f"the address {endpoint.address} of container {endpoint.sandbox[:12]}"
+            yield Difference(kind=Kind.STRAY_ADDRESS, mend=Mend.ADDRESS_AWAY, subject=endpoint.id, sentence=sentence)
+    for container in sorted(found.folders - wanted.containers):
         yield Difference(
             kind=Kind.STRAY_FOLDER, mend=Mend.FOLDER_AWAY, subject=container, sentence=f"the folder of container {container[:12]}"
         )

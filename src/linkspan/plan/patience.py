@@ -1,10 +1,10 @@
 """How often to put right what somebody keeps undoing."""
 
-FREE = 3
+FREE = 5
 """So many times in a row it is done at once."""
 FIRST, LONGEST = 2.0, 60.0
 """Seconds between the next ones; doubled each time."""
-QUIET = 120.0
+QUIET = 60.0
 """Seconds without it, after which the count begins anew."""
 
 
