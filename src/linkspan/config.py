@@ -7,11 +7,13 @@ error, as it is for dockerd; options that may be given several times are plural 
 import argparse
 import ipaddress
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from linkspan import strict_json
 from linkspan.errors import InvalidInput
 
 DEFAULT_CONFIG_FILE = Path("/etc/linkspan/daemon.json")
@@ -97,9 +99,10 @@ def _boolean(text: str) -> bool:
 
 
 def _size(text: str) -> int:
-    units = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-    number = text.lower().rstrip("b").rstrip("kmg")
-    return int(float(number) * units[text.lower().rstrip("b")[len(number) :]])
+    match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)([kmg]?)b?", text.lower())
+    if match is None:
+        raise ValueError(f"{text!r} is not a size such as 64m")
+    return int(float(match[1]) * {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}[match[2]])
 
 
 def _level(text: str) -> str:
@@ -118,22 +121,34 @@ def _name_server(text: str) -> str:
     return str(ipaddress.ip_address(_word(text)))
 
 
+def _path(text: str) -> Path:
+    if "\0" in text:
+        raise ValueError("a path holds no NUL character")
+    return Path(text)
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
 def _host(text: str) -> str:
     return text if "://" in text else f"unix://{text}" if text.startswith("/") else f"tcp://{text}"
 
 
 _OPTIONS = (
-    _Option(("--data-root", "-g", "--graph"), "data-root", "data_root", Path, "folder of images, containers and the store"),
-    _Option(("--exec-root",), "exec-root", "exec_root", Path, "folder of what lasts until the next boot: socket, namespaces"),
+    _Option(("--data-root", "-g", "--graph"), "data-root", "data_root", _path, "folder of images, containers and the store"),
+    _Option(("--exec-root",), "exec-root", "exec_root", _path, "folder of what lasts until the next boot: socket, namespaces"),
     _Option(("--host", "-H"), "hosts", "hosts", _host, "where to serve the API (unix://PATH, tcp://HOST:PORT)", many=True),
-    _Option(("--pidfile", "-p"), "pidfile", "pidfile", Path, "path of the engine's pid file"),
+    _Option(("--pidfile", "-p"), "pidfile", "pidfile", _path, "path of the engine's pid file"),
     _Option(("--group", "-G"), "group", "group", str, "group of the unix socket"),
     _Option(("--log-level", "-l"), "log-level", "log_level", _level, "debug, info, warn or error"),
     _Option(("--bridge", "-b"), "bridge", "bridge", str, "use this existing bridge instead of docker0; none: no default network"),
     _Option(("--bip",), "bip", "bip", ipaddress.IPv4Interface, "address and prefix of the bridge, e.g. 172.17.0.1/16"),
     _Option(("--fixed-cidr",), "fixed-cidr", "fixed_cidr", ipaddress.IPv4Network, "part of the subnet that containers get addresses of"),
     _Option(("--default-gateway",), "default-gateway", "default_gateway", ipaddress.IPv4Address, "gateway of the default network"),
-    _Option(("--mtu",), "mtu", "mtu", int, "MTU of the default network, bytes"),
+    _Option(("--mtu",), "mtu", "mtu", _whole, "MTU of the default network, bytes"),
     _Option(("--icc",), "icc", "icc", _boolean, "containers of the default network may talk to each other", switch=True),
     _Option(("--ip",), "ip", "ip", ipaddress.IPv4Address, "host address that ports are published on when -p names none"),
     _Option(("--ip-forward",), "ip-forward", "ip_forward", _boolean, "switch net.ipv4.ip_forward on", switch=True),
@@ -154,10 +169,11 @@ _OPTIONS = (
     ),
     _Option(("--repair",), "repair", "repair", _boolean, "mend by itself what others break on the host (not dockerd's)", switch=True),
     _Option(
-        ("--shutdown-timeout",), "shutdown-timeout", "shutdown_timeout", int, "seconds to stop containers in, with --live-restore=false"
+        ("--shutdown-timeout",), "shutdown-timeout", "shutdown_timeout", _whole, "seconds to stop containers in, with --live-restore=false"
     ),
 )
 
+_DEBUG = _Option(("--debug", "-D"), "debug", "debug", _boolean, "same as --log-level=debug", switch=True)
 _IGNORED_SWITCHES = (
     "iptables ip6tables ipv6 userland-proxy selinux-enabled experimental rootless raw-logs no-new-privileges "
     "allow-nondistributable-artifacts ip-forward-no-drop allow-direct-routing"
@@ -228,7 +244,7 @@ def load(arguments: Sequence[str]) -> Config:
     path = given.pop("config_file", None)
     file = _read_file(Path(path) if path else DEFAULT_CONFIG_FILE, required=path is not None)
     _refuse(given, file)
-    debug = _boolean(str(given.pop("debug", file.pop("debug", "false"))))
+    debug = _value(_DEBUG, given.pop("debug", file.pop("debug", "false")))
     values = _merge(given, file)
     if debug:
         values["log_level"] = "debug"
@@ -237,7 +253,7 @@ def load(arguments: Sequence[str]) -> Config:
 
 def _read_file(path: Path, *, required: bool) -> dict[str, Any]:
     try:
-        text = path.read_text()
+        text = path.read_bytes()
     except FileNotFoundError:
         if required:
             raise InvalidInput(f"unable to configure the engine with file {path}: no such file") from None
@@ -245,7 +261,7 @@ def _read_file(path: Path, *, required: bool) -> dict[str, Any]:
     except OSError as error:
         raise InvalidInput(f"unable to configure the engine with file {path}: {error.strerror}") from error
     try:
-        content = json.loads(text or "{}")
+        content = strict_json.parse(text or b"{}")
     except ValueError as error:
         raise InvalidInput(f"unable to configure the engine with file {path}: {error}") from error
     if not isinstance(content, dict):
@@ -277,6 +293,8 @@ def _merge(given: Mapping[str, Any], file: Mapping[str, Any]) -> dict[str, Any]:
         if flags is None and entries is None:
             continue
         if option.many:
+            if not isinstance(entries, list | None):
+                raise InvalidInput(f"invalid value for {option.key}: a list is wanted, not {json.dumps(entries)}")
             values[option.field] = tuple(_value(option, text) for text in (*(entries or ()), *(flags or ())))
         else:
             values[option.field] = _value(option, flags if flags is not None else entries)
@@ -288,7 +306,7 @@ def _value(option: _Option, raw: object) -> object:
         raise InvalidInput(f"invalid value for {option.key}: {json.dumps(raw)}")
     try:
         return option.parse(str(raw))
-    except (ValueError, KeyError) as error:
+    except ValueError as error:
         raise InvalidInput(f'invalid argument "{raw}" for "{option.flags[0]}": {error}') from error
 
 

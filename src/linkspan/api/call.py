@@ -1,7 +1,7 @@
 """One request, as the handlers see it: typed access to its path, its query and its body."""
 
 import base64
-import binascii
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from linkspan.errors import InvalidInput
 if TYPE_CHECKING:
     from linkspan.engine.engine import Engine
 
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 CHUNK = 256 << 10
 _FALSE = ("", "0", "no", "false", "none")
 
@@ -50,10 +51,9 @@ class Call:
         text = self.text(name)
         if not text:
             return None
-        try:
-            return int(text)
-        except ValueError:
-            raise InvalidInput(f'invalid value for "{name}": {text!r} is not a whole number') from None
+        if not _INTEGER.fullmatch(text):
+            raise InvalidInput(f'invalid value for "{name}": {text!r} is not a whole number')
+        return int(text)
 
     def time(self, name: str) -> int:
         """Return a time in nanoseconds since the epoch, 0 if it is not given."""
@@ -81,6 +81,6 @@ class Call:
         text = self.request.headers.get("X-Registry-Auth", "")
         try:
             value = parse_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) or b"{}")
-        except (binascii.Error, InvalidInput):
+        except (ValueError, InvalidInput):
             value = {}
         return Fields(value if isinstance(value, dict) else {}, "X-Registry-Auth")

@@ -1,5 +1,6 @@
 """/containers/{id}/attach, logs, wait, resize: what connects a client with a container."""
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from aiohttp import web
@@ -19,6 +20,7 @@ from linkspan.engine.requests import AttachRequest, LogQuery, WaitResult
 from linkspan.errors import InvalidInput
 from linkspan.runtime.logs import LogRecord
 
+_COUNT = re.compile(r"[0-9]{1,18}")
 _MULTIPLEXED = Version(1, 42)
 """Since then the content type says whether a stream is framed."""
 _WAIT_CONDITIONS = Version(1, 30)
@@ -108,7 +110,7 @@ def terminal_size(call: Call) -> tuple[int, int]:
 
 def _tail(text: str) -> int | None:
     """As Docker, take everything that is not a number for `all`."""
-    return int(text) if text.isdecimal() else None
+    return int(text) if _COUNT.fullmatch(text) else None
 
 
 async def _log_pieces(records: AsyncIterator[LogRecord], *, framed: bool, timestamps: bool, details: bool) -> AsyncGenerator[bytes, None]:

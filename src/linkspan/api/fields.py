@@ -3,10 +3,10 @@
 As in Go, whose words the clients know: keys match in any case, null is the same as absent, unknown keys are ignored.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
+from linkspan import strict_json
 from linkspan.errors import InvalidInput
 
 T = TypeVar("T")
@@ -122,12 +122,9 @@ def parse_object(body: bytes) -> Fields:
 def parse_json(text: bytes | str) -> object:
     """Parse JSON; raises InvalidInput, also for what Python takes and JSON does not have."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-        if "\\u" in (text if isinstance(text, str) else text.decode(errors="replace")):
-            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text: no file, no log could hold it
-    except (ValueError, RecursionError) as error:
+        return strict_json.parse(text)
+    except ValueError as error:
         raise InvalidInput(f"invalid JSON: {error}") from error
-    return value
 
 
 class _WrongType(Exception):
@@ -191,7 +188,3 @@ def _kind(value: object) -> str:
             return "a list"
         case _:
             return "an object"
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")

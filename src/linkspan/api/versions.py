@@ -5,7 +5,7 @@ from typing import NamedTuple, Self
 
 from linkspan.errors import InvalidInput
 
-_PREFIX = re.compile(r"/v([0-9]+)\.([0-9]+)(?=/|$)")
+_PREFIX = re.compile(r"/v([0-9]{1,9})\.([0-9]{1,9})(?=/|$)")
 
 
 class Version(NamedTuple):

@@ -1,11 +1,14 @@
 """Limits and devices of a create: HostConfig's resources, with Docker's checks (moby: daemon/daemon_unix.go)."""
 
+import re
+
 from linkspan.api.fields import Fields
 from linkspan.errors import InvalidInput, Unsupported
 from linkspan.model.container import Device, Resources, Ulimit
 
 MINIMUM_MEMORY = 6 << 20
 """Bytes; a runtime needs about that much to start anything."""
+_CPUS = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
 _BILLION = 10**9
 
 _ULIMITS = "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()
@@ -85,8 +88,8 @@ def _cpu_set(host: Fields, field: str, what: str) -> str:
     """Parse `0-2,5`."""
     text = host.text(field)
     for part in text.split(",") if text else ():
-        first, _, last = part.strip().partition("-")
-        if not (first.isdecimal() and (last or first).isdecimal() and int(first) <= int(last or first)):
+        match = _CPUS.fullmatch(part.strip())
+        if match is None or int(match[1]) > int(match[2] or match[1]):
             raise InvalidInput(f"Invalid value {text} for cpuset {what}")
     return text
 

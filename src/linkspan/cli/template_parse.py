@@ -2,14 +2,18 @@
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+LONGEST = 16 << 10
+"""Characters of a template; more than anybody writes on a command line."""
 _ACTION = re.compile(r"""\{\{(-(?=\s))?((?:"(?:[^"\\]|\\.)*"|`[^`]*`|/\*.*?\*/|(?!\}\}).)*?)((?<=\s)-)?\}\}""", re.DOTALL)
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<raw>`[^`]*`)|(?P<number>[+-]?\d+(?:\.\d+)?)|(?P<variable>\$\w*(?:\.\w+)*)"""
     r"""|(?P<field>(?:\.\w+)+)|(?P<dot>\.)|(?P<word>[A-Za-z_]\w*)|(?P<close>\)(?:\.\w+)*)|(?P<mark>\(|\||:=|=|,))"""
 )
+_MOST_DIGITS = 20
 _CONSTANTS = {"true": True, "false": False, "nil": None}
 
 
@@ -75,12 +79,17 @@ def parse(source: str) -> tuple[Node, ...]:
 
     Raises TemplateError.
     """
-    return _Parser(source).parse()
+    if len(source) > LONGEST:
+        raise TemplateError(f"template: :1: longer than {LONGEST} characters")
+    try:
+        return _Parser(source).parse()
+    except RecursionError:
+        raise TemplateError("template: :1: nested too deep") from None
 
 
 class _Parser:
     def __init__(self, source: str) -> None:
-        self._pieces = list(_pieces(source))
+        self._pieces = deque(_pieces(source))
 
     def parse(self) -> tuple[Node, ...]:
         nodes, end = self._block()
@@ -92,7 +101,7 @@ class _Parser:
         """Read nodes up to `else …`, `end` or the end of the source; that word is the second value."""
         nodes: list[Node] = []
         while self._pieces:
-            piece = self._pieces.pop(0)
+            piece = self._pieces.popleft()
             if isinstance(piece, Text):
                 nodes.append(piece)
                 continue
@@ -207,7 +216,7 @@ def _constant(kind: str, text: str) -> str | int | float:
     if kind == "raw":
         return text[1:-1]
     if kind == "number":
-        return float(text) if "." in text else int(text)
+        return float(text) if "." in text or len(text) > _MOST_DIGITS else int(text)
     raise TemplateError(f'template: :1: unexpected "{text}" in operand')
 
 

@@ -8,6 +8,7 @@ _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB")
 _SIZE = re.compile(r"(.*[\d. ])(.*)", re.DOTALL)
 _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _UNIX = re.compile(r"\d+(\.\d{1,9})?", re.ASCII)
 
@@ -29,6 +30,8 @@ def read_size(text: str) -> int:
         raise ValueError(f"invalid size: '{text}'")
     if not re.fullmatch(r"b?|[kmgtp](i?b)?", suffix):
         raise ValueError(f"invalid suffix: '{suffix}'")
+    if size > 2**63:
+        raise ValueError(f"invalid size: '{text}'")
     return int(size * 1024 ** "bkmgtp".index(suffix[:1] or "b"))
 
 
@@ -45,10 +48,9 @@ def read_duration(text: str) -> float:
     body = text.lstrip("+-") if text[:1] in ("+", "-") else text
     if body == "0":
         return 0.0
-    parts = _DURATION_PART.findall(body)
-    if not parts or "".join(number + unit for number, unit in parts) != body:
+    if not _DURATION.fullmatch(body):
         raise ValueError(f'time: invalid duration "{text}"')
-    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(body))
     return -seconds if text.startswith("-") else seconds
 
 

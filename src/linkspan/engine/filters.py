@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from linkspan.engine.views import ContainerView
 from linkspan.errors import InvalidInput
 from linkspan.model.moment import parse_moment
+from linkspan.model.pattern import search
 from linkspan.model.publish import Port
 
+_EXIT_CODE = re.compile(r"-?[0-9]{1,9}")
+_PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/([a-z]+))?")
 STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 
 
@@ -41,10 +44,7 @@ def passes(view: ContainerView, filters: Mapping[str, Sequence[str]]) -> bool:
 
 
 def _found(pattern: str, name: str) -> bool:
-    try:
-        return re.search(pattern, name) is not None or re.search(pattern, f"/{name}") is not None
-    except re.error:
-        return pattern in name
+    return search(pattern, name) or search(pattern, f"/{name}")
 
 
 def _status(text: str) -> str:
@@ -54,19 +54,17 @@ def _status(text: str) -> str:
 
 
 def _number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise InvalidInput(f"invalid filter 'exited={text}'") from None
+    if not _EXIT_CODE.fullmatch(text):
+        raise InvalidInput(f"invalid filter 'exited={text}'")
+    return int(text)
 
 
 def _ports(text: str) -> list[Port]:
     """Parse `80`, `80/udp`, `8000-8010/tcp`."""
-    numbers, _, protocol = text.partition("/")
-    first, _, last = numbers.partition("-")
-    if not first.isdecimal() or not (last or first).isdecimal():
+    match = _PORTS.fullmatch(text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2] or match[1]) <= 65535:
         raise InvalidInput(f"invalid port '{text}' in filter")
-    return [Port(number, protocol or "tcp") for number in range(int(first), int(last or first) + 1)]
+    return [Port(number, match[3] or "tcp") for number in range(int(match[1]), int(match[2] or match[1]) + 1)]
 
 
 def _descends(view: ContainerView, wanted: str) -> bool:

@@ -13,6 +13,7 @@ from linkspan.model.image import Image, Layer
 from linkspan.store.base import Store
 
 LIST_FILTERS = ("before", "dangling", "label", "reference", "since", "until")
+LONGEST_PATTERN = 512
 PRUNE_FILTERS = ("dangling", "label", "label!", "until")
 
 
@@ -106,6 +107,8 @@ def _prunable(image: Image, filters: Mapping[str, Sequence[str]]) -> bool:
 
 
 def _named(tag: str, pattern: str) -> bool:
+    if len(pattern) > LONGEST_PATTERN:
+        raise InvalidInput("invalid filter 'reference': the pattern is longer than any name")
     return fnmatchcase(tag, pattern) or fnmatchcase(tag.rpartition(":")[0], pattern)
 
 

@@ -6,12 +6,14 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from linkspan import strict_json
 from linkspan.errors import InvalidInput
 from linkspan.model.publish import Port
 from linkspan.model.signals import signal_number
 
 Config = Mapping[str, Any]
 
+_LONGEST = 16 << 10
 _SHELL = ["/bin/sh", "-c"]
 
 
@@ -19,6 +21,8 @@ def apply_changes(changes: Iterable[str]) -> Config:
     """Return the configuration (the `config` of an OCI image) that the instructions make; raises InvalidInput for a wrong one."""
     config: Config = {}
     for change in changes:
+        if len(change) > _LONGEST:
+            raise InvalidInput(f"a change command is longer than {_LONGEST} characters")
         keyword, _, rest = change.strip().partition(" ")
         instruction = _INSTRUCTIONS.get(keyword.upper())
         if instruction is None:
@@ -76,7 +80,7 @@ _INSTRUCTIONS: dict[str, Callable[[Config, str], Config]] = {
 def _listed(text: str) -> list[str] | None:
     """The words of a JSON list, None if the text is none: then it is a line for the shell, as Docker reads it."""
     try:
-        words = json.loads(text)
+        words = strict_json.parse(text)
     except ValueError:
         return None
     return words if isinstance(words, list) and all(isinstance(word, str) for word in words) else None

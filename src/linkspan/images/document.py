@@ -1,8 +1,8 @@
 """JSON that others wrote, read with suspicion: every accessor gives the asked type or says what is wrong."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 
+from linkspan import strict_json
 from linkspan.errors import InvalidInput
 
 
@@ -85,8 +85,8 @@ class Document:
 
 def _parse(data: bytes, what: str) -> object:
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
+        return strict_json.parse(data)
+    except ValueError as error:
         raise InvalidInput(f"{what} is malformed: {error}") from error
 
 

@@ -1,5 +1,6 @@
 """Ports of the host: holding them against other processes, and finding who holds one."""
 
+import contextlib
 import ctypes
 import errno
 import ipaddress
@@ -7,7 +8,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -55,7 +56,7 @@ def holder(host_ip: IPv4Address, port: int, protocol: str) -> str:
     for process in Path("/proc").glob("[0-9]*"):
         if any(_inode(link) in inodes for link in _descriptors(process)):
             try:
-                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+                return f"{_printable((process / 'comm').read_text(errors='replace').strip())} (pid {process.name})"
             except OSError:
                 continue  # it has just ended
     return ""
@@ -91,7 +92,13 @@ def _sockets(protocol: str) -> Iterator[_Socket]:
     for table in (protocol, f"{protocol}6"):
         path = Path("/proc/thread-self/net", table)
         lines = path.read_text().splitlines()[1:] if path.exists() else []
-        for fields in map(str.split, lines):
+        yield from _entries(lines, protocol)
+
+
+def _entries(lines: Iterable[str], protocol: str) -> Iterator[_Socket]:
+    """Read lines of a table of /proc/net; those that are none are left out."""
+    for fields in map(str.split, lines):
+        with contextlib.suppress(ValueError, IndexError, OverflowError):
             if protocol == "udp" or fields[3] == _LISTENING:
                 address, _, port = fields[1].partition(":")
                 yield _Socket(_address(address), int(port, 16), int(fields[9]))
@@ -119,6 +126,11 @@ def _descriptors(process: Path) -> Iterator[str]:
             yield os.readlink(f"{process}/fd/{entry}")  # noqa: PTH115  as above
         except OSError:
             continue
+
+
+def _printable(name: str) -> str:
+    """A process chooses its name itself: it must not write into a log or onto a terminal more than that."""
+    return "".join(sign if sign.isprintable() else "?" for sign in name)
 
 
 def _inode(link: str) -> int:

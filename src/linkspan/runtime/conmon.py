@@ -6,13 +6,13 @@ conmon forks into the background and outlives the engine. The container's pid, o
 
 import asyncio
 import contextlib
-import json
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from linkspan import strict_json
 from linkspan.errors import CommandFailed, EngineError, InvalidInput
 from linkspan.kernel import process
 from linkspan.runtime.oci import Choice
@@ -20,6 +20,8 @@ from linkspan.runtime.oci import Choice
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 """Nothing of the engine's own: LISTEN_FDS or NOTIFY_SOCKET would change what the runtime does."""
 
+_LONGEST_LOG = 64 << 10
+"""Bytes at the end of a runtime's log that are looked at."""
 _CALLERS_FAULT = ("executable file not found", "no such file or directory", "permission denied", "is a directory")
 """What dockerd takes for a mistake of the caller's (moby: translateContainerdStartErr)."""
 _CRUN_WORDS = (
@@ -109,7 +111,7 @@ class Conmon:
             sync.close_write_end()
             if attach and attaching:
                 await attaching.between(attach)
-            report = await sync.reader.readline()
+            report = await _line(sync.reader)
             _, errors = await monitor.communicate()
         return self._running(folder, report, errors.decode(errors="replace"))
 
@@ -124,16 +126,34 @@ class Conmon:
         ]
 
     def _running(self, folder: Folder, report: bytes, errors: str) -> Running:
-        try:
-            message = json.loads(report.decode(errors="replace"))
-            pid = int(message["data"])
-        except (ValueError, KeyError, TypeError):
-            message, pid = {}, -1
+        pid, said = reported_pid(report)
         if pid <= 0:
-            said = str(message.get("message", "")) or errors
-            raise CommandFailed(_logged_error(folder) or said.strip() or "the monitor ended without a word", status=1)
-        monitor_pid = int(folder.monitor_pid.read_text())
+            raise CommandFailed(_logged_error(folder) or (said or errors).strip() or "the monitor ended without a word", status=1)
+        try:
+            monitor_pid = int(folder.monitor_pid.read_text())
+        except (OSError, ValueError) as error:
+            raise CommandFailed(f"the monitor did not leave its pid: {error}", status=1) from error
         return Running(pid=pid, monitor_pid=monitor_pid, monitor_start=process.start_time(monitor_pid))
+
+
+def reported_pid(report: bytes) -> tuple[int, str]:
+    """Read the line that conmon reports by: the process's pid, or nothing above 0 and what it says of that."""
+    try:
+        message = strict_json.parse(report)
+    except ValueError:
+        return -1, ""
+    if not isinstance(message, dict):
+        return -1, ""
+    pid, said = message.get("data"), message.get("message")
+    return pid if isinstance(pid, int) else -1, said if isinstance(said, str) else ""
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """Return a line, nothing if it is longer than any that conmon writes."""
+    try:
+        return await reader.readline()
+    except ValueError:
+        return b""
 
 
 def refused(prefix: str, error: CommandFailed) -> EngineError:
@@ -153,16 +173,18 @@ def refused(prefix: str, error: CommandFailed) -> EngineError:
 def last_error(log: str) -> str:
     """Return the last error in what a runtime logged as JSON, empty for none."""
     for line in reversed(log.splitlines()):
-        with contextlib.suppress(ValueError, AttributeError):
-            entry = json.loads(line)
-            if entry.get("level") in ("error", "fatal"):
+        with contextlib.suppress(ValueError):
+            entry = strict_json.parse(line)
+            if isinstance(entry, dict) and entry.get("level") in ("error", "fatal"):
                 return str(entry.get("msg", "")).strip()
     return ""
 
 
 def _logged_error(folder: Folder) -> str:
     try:
-        return last_error(folder.runtime_log.read_text(errors="replace"))
+        with folder.runtime_log.open("rb") as log:
+            log.seek(max(0, os.fstat(log.fileno()).st_size - _LONGEST_LOG))
+            return last_error(log.read(_LONGEST_LOG).decode(errors="replace"))
     except OSError:
         return ""
 

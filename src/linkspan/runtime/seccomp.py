@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from linkspan import strict_json
 from linkspan.errors import InvalidInput
 from linkspan.runtime.host import Host
 
@@ -32,7 +33,7 @@ def _packaged() -> Json:
 def parse_profile(text: str) -> Json:
     """Read a profile that a user gave (the client sends the file's content). Raises InvalidInput."""
     try:
-        profile = _object(json.loads(text))
+        profile = _object(strict_json.parse(text))
     except ValueError as error:
         raise InvalidInput(f"decoding seccomp profile failed: {error}") from error
     if "defaultAction" not in profile:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from pathlib import Path, PurePosixPath
 from linkspan.errors import InvalidInput
 
 _HIGHEST_ID = (1 << 31) - 1
+_MOST_DIGITS = 20
+"""So many leading zeros are still a number; Python refuses to read thousands."""
+_NUMBER = re.compile(r"-?[0-9]+")
 _MOST_LINKS = 40
 """As many symbolic links as the kernel follows in one path (path_resolution(7))."""
 _LARGEST_FILE = 16 << 20
@@ -73,24 +77,29 @@ def _group_id(groups: Sequence[_Group], name: str) -> int:
 
 
 def _number(text: str) -> int | None:
-    if not (text.isascii() and text.removeprefix("-").isdecimal()):
+    if not _NUMBER.fullmatch(text):
         return None
-    if not 0 <= int(text) <= _HIGHEST_ID:
+    if len(text) > _MOST_DIGITS or not 0 <= int(text) <= _HIGHEST_ID:
         raise InvalidInput(f"uids and gids must be in range 0-{_HIGHEST_ID}")
     return int(text)
+
+
+def _is_id(text: str) -> bool:
+    """Whether a field of a file is an id; a line with something else in it is as none."""
+    return len(text) <= _MOST_DIGITS and text.isascii() and text.isdecimal() and int(text) <= _HIGHEST_ID
 
 
 def _accounts(rootfs: Path) -> Iterator[_Account]:
     for line in _lines(rootfs, "etc/passwd"):
         name, _, uid, gid, *_ = [*line.split(":"), "", "", ""]
-        if uid.isdecimal() and gid.isdecimal():
+        if _is_id(uid) and _is_id(gid):
             yield _Account(name, int(uid), int(gid))
 
 
 def _groups(rootfs: Path) -> Iterator[_Group]:
     for line in _lines(rootfs, "etc/group"):
         name, _, gid, members, *_ = [*line.split(":"), "", "", ""]
-        if gid.isdecimal():
+        if _is_id(gid):
             yield _Group(name, int(gid), tuple(members.split(",")))
 
 
