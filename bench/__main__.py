@@ -13,16 +13,20 @@ DOCKERD names another dockerd to compare with.
 
 import argparse
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bench import commands, connections, growth, networks, ports, profile, report, results, traffic
-from bench.engines import OURS, THEIRS, contestants
+from bench.engines import OURS, THEIRS, Field, contestants
 from bench.measure import Effort, Measured, Part
 
+FAILURES = (RuntimeError, OSError, subprocess.TimeoutExpired)
+"""What a measurement may fail of: an engine that refuses or breaks, a caller without an answer. Anything else is a bug here."""
 PARTS: tuple[Part, ...] = (*commands.PARTS, *ports.PARTS, *growth.PARTS, *networks.PARTS, *connections.PARTS, *traffic.PARTS)
 
 
@@ -43,8 +47,8 @@ def main() -> int:
 def _measure(given: argparse.Namespace) -> None:
     kept, now = results.load(), results.machine()
     parts = [part for part in PARTS if not given.only or {part.name, *part.rows} & set(given.only)]
-    save = given.save or not given.only
-    for found in measure(parts, given.engine, Effort(3 if given.quick else given.rounds, full=not given.quick)):
+    save, failed = given.save or not given.only, list[Part]()
+    for found in measure(parts, given.engine, Effort(3 if given.quick else given.rounds, full=not given.quick), failed):
         kept.add(found)
         if save:
             kept.save()  # at once: a run that is ended keeps what it has
@@ -54,17 +58,35 @@ def _measure(given: argparse.Namespace) -> None:
         kept.save()
         report.write(kept)
     print(report.table(kept, {row for part in parts for row in part.rows}))
+    if failed:
+        sys.exit(f"failed twice, not measured anew: {', '.join(part.name for part in failed)}")
 
 
-def measure(parts: Sequence[Part], names: Sequence[str], effort: Effort) -> Iterator[Measured]:
-    """Measure each part; those with the same dockerd follow one another on the same engines."""
+def measure(parts: Sequence[Part], names: Sequence[str], effort: Effort, failed: list[Part]) -> Iterator[Measured]:
+    """Measure each part; those with the same dockerd follow one another on the same engines.
+
+    One that fails gets a second try, on new engines; one that fails again is told of and left out.
+    """
     for flags, some in _by_flags(parts):
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder, contestants(Path(folder), names, *flags) as field:
-            for part in some:
-                begun = time.monotonic()
-                print(f"{part.name}:", file=sys.stderr)
-                yield from part.measure(field, effort)
-                print(f"  ({time.monotonic() - begun:.0f} s)", file=sys.stderr)
+        rest, tried = deque(some), Counter[Part]()
+        while rest:
+            with tempfile.TemporaryDirectory(prefix="bench-") as folder, contestants(Path(folder), names, *flags) as field:
+                try:
+                    while rest:
+                        yield from _told(rest[0], field, effort)
+                        rest.popleft()
+                except FAILURES as error:
+                    print(f"  failed: {error}".rstrip(), file=sys.stderr)
+                    tried[rest[0]] += 1
+                    if tried[rest[0]] > 1:
+                        failed.append(rest.popleft())
+
+
+def _told(part: Part, field: Field, effort: Effort) -> Iterator[Measured]:
+    begun = time.monotonic()
+    print(f"{part.name}:", file=sys.stderr)
+    yield from part.measure(field, effort)
+    print(f"  ({time.monotonic() - begun:.0f} s)", file=sys.stderr)
 
 
 def _by_flags(parts: Iterable[Part]) -> list[tuple[tuple[str, ...], list[Part]]]:

@@ -138,6 +138,9 @@ def running(name: str, folder: Path, command: Sequence[str], address: Path) -> I
             try:
                 if not contestant.hurried and contestant.serves():
                     contestant.remove_containers()
+            except RuntimeError as error:
+                print(f"  {error}".rstrip(), file=sys.stderr)  # they are killed below
+            try:
                 contestant.stop()
             finally:
                 sweep(folder / name, where)
@@ -152,8 +155,9 @@ def sweep(folder: Path, where: Path) -> None:
     for point in reversed([point for point in points if point.startswith(f"{folder}/")]):
         subprocess.run(["umount", "--lazy", point], check=True)
     root = Path("/sys/fs/cgroup")
-    for group in (root / CGROUP, *root.glob(f"*/{CGROUP}")):
-        for each in (*group.glob("*/"), group):
+    ours = [path.name for path in (folder / "data/containers").glob("*")]  # those that a broken engine did not remove
+    for parent in (root, *root.iterdir()):
+        for each in (*(parent / CGROUP).glob("*/"), parent / CGROUP, *(parent / OURS / name for name in ours)):
             with contextlib.suppress(OSError):  # not there, or in use by another run
                 each.rmdir()
 
