@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.engines import LINKSPAN, Engine
-from tests.hosts import HOST_ADDRESS, OUTSIDE_ADDRESS, Host, until
+from tests.hosts import HOST_ADDRESS, OUTSIDE_ADDRESS, Host
 
 pytestmark = pytest.mark.kernel
 
@@ -126,7 +126,6 @@ def test_a_container_of_none_mode_can_be_wired_by_hand(engine: Engine) -> None:
     """What the note uses pipework for: the user builds the container's network."""
     engine.docker("run", "-d", "--name", "box", "--net=none", "busybox", "sleep", "100")
     pid = str(engine.inspect("box")["State"]["Pid"])
-    until(lambda: "byhand" not in engine.host.sh("ip", "link"), what="the former one's end is gone")
     engine.host.sh("ip", "link", "add", "byhand", "type", "veth", "peer", "name", "eth1", "netns", pid)
     engine.host.sh("ip", "addr", "add", "10.77.0.1/24", "dev", "byhand")
     engine.host.sh("ip", "link", "set", "byhand", "up")

@@ -96,8 +96,11 @@ class Cleanup:
             self._current, self._next = batch, None
             try:
                 await self._clear(tuple(batch.containers.values()))
-            except Exception:
-                logger.exception("could not clear away all that %s left: the next start does", ", ".join(batch.containers))
+            except Exception as error:
+                bug = None if isinstance(error, EngineError) else error
+                logger.error(  # noqa: TRY400
+                    "could not clear away all that %s left, the next start does: %s", ", ".join(batch.containers), error, exc_info=bug
+                )
             self._current = None
             batch.done.set()
         self._task = None

@@ -51,8 +51,8 @@ class ContainerFiles:
     def create(self, container: Container) -> None:
         """Make the container's folder, with its hostname already in it."""
         folder = self.of(container.id)
-        folder.mkdir(parents=True, mode=0o700)
         try:
+            folder.mkdir(parents=True, mode=0o700)
             for name in ("rootfs", "upper", "work"):
                 (folder / name).mkdir()
             _write(folder / "hostname", f"{self.hostname(container)}\n")

@@ -37,6 +37,8 @@ _REMOVAL_ADVICE = {
 KILL = signal_number("SIGKILL")
 SURELY_DEAD = 5.0
 """Seconds after which a process that was killed is asked for again, with all that belong to it."""
+RECORD_AGAIN = 1.0
+"""Seconds between two attempts to record an end in a store that cannot be written."""
 STEADY = 10.0
 """Seconds that a container must have run for the delay to begin anew."""
 
@@ -243,8 +245,20 @@ class Lifecycle:
     async def _follow(self, container: Container) -> None:
         state = container.state
         code = await self._runtime.wait(container.id, state.monitor_pid, state.monitor_start)
-        async with self.lock(container.id):
-            await self.ended(container.id, code)
+        told = False
+        while True:
+            try:
+                async with self.lock(container.id):
+                    await self.ended(container.id, code)
+            except EngineError as error:  # the disk has failed: nobody must wait for it, and it may be mended
+                if not told:
+                    logger.error("cannot record that %s ended with %d: %s", container.name, code, error)  # noqa: TRY400  no bug
+                    told = True
+                self.streams.ended(container.id)
+                self.waiters.ended(container.id, WaitResult(exit_code=code))
+            else:
+                return
+            await asyncio.sleep(RECORD_AGAIN)
 
     async def ended(self, container_id: str, code: int) -> None:
         """Record the end of a container's process, tell those who wait, then clean up. Called under the container's lock."""
@@ -295,8 +309,6 @@ class Lifecycle:
                 if not left.state.running:
                     self._cancel_restart(container.id)
                     self.destroy(left, left.state.exit_code)
-                    if self._store.full:  # somebody is making room: the answer says that it is there
-                        await self._cleanup.cleared(left.id)
                     return
             container = left  # its restart policy was faster: once more
 

@@ -55,7 +55,6 @@ class Runtime:
         self._conmon = Conmon(program=process.find("conmon"), choice=choice, root=self._root)
         self._starter = Starter(conmon=self._conmon, host=self._host)
         self._filters = Filters(self._root)
-        self._removals: set[asyncio.Task[None]] = set()
         self._attachments: defaultdict[str, weakref.WeakSet[Attachment]] = defaultdict(weakref.WeakSet)
 
     def validate(self, spec: Spec) -> None:
@@ -196,12 +195,10 @@ class Runtime:
         return execution
 
     async def wait_exec(self, execution: Execution) -> int:
-        """Return the exit code of a command when it has ended; its files are removed soon after."""
+        """Return the exit code of a command when it has ended, and remove its files."""
         await process.wait_gone(execution.monitor_pid, execution.monitor_start)
         code = _exit_code(exec_folder(self._folder(execution.container), execution.id))
-        removal = asyncio.get_running_loop().create_task(self._forget_exec(execution.container, execution.id))
-        self._removals.add(removal)
-        removal.add_done_callback(self._removals.discard)
+        await self._forget_exec(execution.container, execution.id)
         return KILLED if code is None else code
 
     async def resize_exec(self, container_id: str, exec_id: str, height: int, width: int) -> None:

@@ -80,6 +80,16 @@ def unreadable(path: Path | str, error: Exception) -> EngineError:
     )
 
 
+def unwritable(path: Path | str, error: sqlite3.Error) -> EngineError:
+    """Say why a store cannot be written: what the disk says, if it is its fault, or else SQLite."""
+    try:
+        with Path(path).with_suffix(".lock").open("ab"):
+            reason = ""
+    except OSError as refusal:  # read-only since it failed; SQLite calls that an I/O error
+        reason = f"{refusal.strerror}: "
+    return EngineError(f"cannot write the store: {reason}{error}")
+
+
 def _version(path: Path) -> int:
     """The version of a store, 0 if there is none yet. Opened for reading only: closing it writes nothing, whatever a crash has left."""
     if not path.exists() or (path.is_file() and path.stat().st_size == 0):

@@ -21,7 +21,7 @@ from linkspan.model.endpoint import Endpoint, Sandbox
 from linkspan.model.network import Network
 from linkspan.store.base import Taken
 from linkspan.store.codec import Damaged, decode, encode
-from linkspan.store.opening import exclusive, open_database, unreadable
+from linkspan.store.opening import exclusive, open_database, unreadable, unwritable
 
 RESERVE = 2 << 20
 """Bytes kept back for recording ends and removals on a full disk."""
@@ -148,8 +148,8 @@ class SqliteStore:
 
     def __init__(self, path: Path | str, *, expected: bool = False) -> None:
         """Open or make the file; one that is `expected` is not made. Raises Conflict, EngineError with what to do."""
+        self._path, self._depth = path, 0
         self._lock = threading.RLock()
-        self._depth = 0
         self._guard = exclusive(Path(path)) if str(path) != ":memory:" else None
         self._room = _Room(Path(path).parent if self._guard else None)
         try:
@@ -179,10 +179,6 @@ class SqliteStore:
         if self._guard:
             self._guard.close()
 
-    @property
-    def full(self) -> bool:
-        return self._room.short
-
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         with self._lock:
@@ -198,7 +194,7 @@ class SqliteStore:
             except BaseException as error:
                 self._roll_back()
                 if isinstance(error, sqlite3.OperationalError):
-                    raise EngineError(f"cannot write the store: {error}") from error
+                    raise unwritable(self._path, error) from error
                 raise
             finally:
                 self._depth -= 1
@@ -259,7 +255,7 @@ class SqliteStore:
                         f'Conflict. The container name "/{container.name}" is already in use by container "{other.id}". '
                         "You have to remove (or rename) that container to be able to reuse that name."
                     )
-            if self.full and container.id not in self._containers.items:
+            if self._room.short and container.id not in self._containers.items:
                 raise EngineError("no space left on device: the disk of the data root is full; remove containers or images")
             self._containers.put(container)
 
