@@ -192,10 +192,17 @@ class Engine:
         return self.host.sh("timeout", "5", "busybox", "wget", "-qO-", url).rstrip("\n")
 
     def remove_containers(self) -> None:
-        """Remove every container."""
+        """Remove every container, and wait until what they left is cleared away."""
         ids = self.docker("ps", "-aq").split()
         if ids:
             self.docker("rm", "-f", *ids)
+        until(self.nothing_is_left, what="what the containers left is cleared away")
+
+    def nothing_is_left(self) -> bool:
+        """Whether no container has left an interface, a namespace, a monitor's folder or one of its own."""
+        folders = [self.folder / "data" / "containers", self.folder / "run" / "netns", self.folder / "run" / "monitor"]
+        entries = [entry for folder in folders if folder.exists() for entry in folder.iterdir()]
+        return not entries and "veth" not in self.host.sh("ip", "-br", "link")
 
     def unmount(self) -> None:
         """Take away everything that is mounted in its folder."""

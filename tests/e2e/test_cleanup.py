@@ -14,11 +14,6 @@ def interfaces(engine: Engine) -> int:
     return engine.host.sh("ip", "-br", "link").count("veth")
 
 
-def nothing_is_left(engine: Engine) -> bool:
-    folders = [engine.folder / "data" / "containers", engine.folder / "run" / "netns", engine.folder / "run" / "monitor"]
-    return interfaces(engine) == 0 and not [entry for folder in folders for entry in folder.iterdir()]
-
-
 def test_a_container_can_start_again_at_once(engine: Engine) -> None:
     engine.serve("web", "-p", "8080:80")
     address = engine.address("web")
@@ -35,7 +30,7 @@ def test_a_name_and_a_port_are_free_when_the_answer_is_there(engine: Engine) -> 
     for _ in range(5):
         engine.docker("run", "-d", "--name", "box", "-p", "8080:80", "busybox", "sleep", "100")
         engine.docker("rm", "-f", "box")
-    until(lambda: nothing_is_left(engine))
+    until(engine.nothing_is_left)
 
 
 def test_the_addresses_of_what_has_just_ended_are_free_when_none_else_is(new_engine: Callable[..., Engine]) -> None:
@@ -52,7 +47,7 @@ def test_an_engine_that_stops_leaves_nothing_to_clear(new_engine: Callable[..., 
     engine = new_engine()
     engine.docker("run", "--rm", "busybox", "true")
     engine.stop()
-    assert nothing_is_left(engine)
+    assert engine.nothing_is_left()
     engine.start()
 
 
@@ -63,4 +58,4 @@ def test_an_engine_that_is_killed_leaves_it_to_the_next(new_engine: Callable[...
     engine.kill()
     engine.start()
     engine.docker("rm", "-f", "kept")
-    until(lambda: nothing_is_left(engine))
+    until(engine.nothing_is_left)

@@ -274,3 +274,14 @@ def test_links_on_the_default_bridge(engine: Engine) -> None:
     done = engine.try_docker("run", "--rm", "--link", "web:site", "busybox", "timeout", "5", "wget", "-qO-", "http://site/")
     assert done.out == "web\n"
     assert "could not get container for nobody" in engine.refused("run", "--link", "nobody", *SLEEP)
+
+
+def test_a_kill_answers_when_the_container_is_dead_also_a_paused_one(engine: Engine) -> None:
+    for pause in (False, True):
+        engine.docker("run", "-d", "--name", "box", *SLEEP)
+        if pause:
+            engine.docker("pause", "box")
+        engine.docker("kill", "box")
+        state = engine.inspect("box")["State"]
+        assert (state["Status"], state["ExitCode"]) == ("exited", 137)
+        engine.docker("rm", "box")

@@ -5,6 +5,7 @@ ends when the process runs or is gone: `cleanup` follows the answer.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Coroutine
@@ -125,15 +126,24 @@ class Lifecycle:
         self.events.container(container, "restart")
 
     async def kill(self, ref: str, signal: str = "") -> None:
-        """Send a signal (SIGKILL unless given). Raises Conflict if the container does not run."""
+        """Send a signal (SIGKILL unless given, whose effect is waited for, as in Docker). Raises Conflict if the container does not run."""
         container = self._lookup.container(ref)
         number = signal_number(signal or "SIGKILL")
         if not container.state.running:
             raise Conflict(f"cannot kill container: {ref}: container {container.id} is not running")
-        if number in (KILL, signal_number(container.spec.stop_signal)):
+        ending = number in (KILL, signal_number(container.spec.stop_signal))
+        if ending:
             self._record(container, replace(container.state, manually_stopped=True))
+        ended = self.waiters.add(container.id, "next-exit")
         await self._runtime.kill(container.id, number)
+        if ending and container.state.status is Status.PAUSED:
+            await self._runtime.unpause(container.id)  # else the signal waits until somebody does
         self.events.container(container, "kill", signal=str(number))
+        if number == KILL:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SURELY_DEAD):
+                    await asyncio.shield(ended)
+        ended.cancel()
 
     async def pause(self, ref: str) -> None:
         """Freeze the container's processes."""
