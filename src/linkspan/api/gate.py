@@ -13,7 +13,7 @@ from typing import cast
 from aiohttp import web
 
 _HEAD_LIMIT = 64 << 10
-_BODY_LIMIT = 1 << 20
+_BODY_LIMIT = 64 << 10
 _KEEP_LIMIT = 64 << 10
 """Early bytes that are kept before the client has to wait."""
 

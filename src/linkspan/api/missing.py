@@ -20,7 +20,7 @@ NO_CHECKPOINTS = "linkspan does not checkpoint containers"
 
 def _refuses(sentence: str) -> Handler:
     async def refuse(call: Call) -> web.StreamResponse:
-        await call.request.release()  # a client that is still sending its archive would not see the answer
+        await call.drop_body()
         raise Unsupported(sentence)
 
     return refuse

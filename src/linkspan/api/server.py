@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
 
-from linkspan import __version__
 from linkspan.api import container_streams, containers, description, doctor, execs, images, missing, networks, system
 from linkspan.api.answers import answer, refusal
-from linkspan.api.call import Call
+from linkspan.api.call import BODY_LIMIT, Call
+from linkspan.api.connections import HEADERS, Connection, Connections, Limits
 from linkspan.api.gate import Gate
 from linkspan.api.hijack import NoAnswer, is_taken_over, open_gate
 from linkspan.api.listen import Listener, bind, close_all
@@ -25,19 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BODY_LIMIT = 16 << 20
-"""Bytes of JSON: ten thousand published ports are 1 MiB. Archives are not limited."""
-LINE_LIMIT = 64 << 10
-"""Bytes of a request line or a header: filters and credentials are in them."""
 GRACE = 15.0
 """Seconds that operations have to end when the engine stops."""
 
-HEADERS = {
-    "Api-Version": str(CURRENT),
-    "Docker-Experimental": "false",
-    "Ostype": "linux",
-    "Server": f"linkspan/{__version__} (linux)",
-}
 # The missing ones are last: what is there wins over their patterns.
 ROUTES = (
     *system.ROUTES,
@@ -55,8 +45,10 @@ ROUTES = (
 class Server:
     """Serves an engine on any number of sockets."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: "Engine", limits: Limits = Limits()) -> None:
         self._engine = engine
+        self._limits = limits
+        self._connections = Connections(limits)
         self._router = Router(ROUTES)
         self._operations = Operations()
         self._streams: set[asyncio.Task[object]] = set()
@@ -79,18 +71,14 @@ class Server:
         application = web.Application(client_max_size=BODY_LIMIT)
         application.router.add_route("*", r"/{path:[\s\S]*}", self._handle)
         application.on_response_prepare.append(_add_headers)
-        self._runner = web.AppRunner(
-            application,
-            access_log=None,
-            handler_cancellation=True,
-            max_line_size=LINE_LIMIT,
-            max_field_size=LINE_LIMIT,
-            shutdown_timeout=1.0,
-        )
+        self._runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=1.0)
         await self._runner.setup()
-        protocol = cast("web.Server", self._runner.server)
         for listener in self._listeners:
-            self._servers.append(await _listen(listener.socket, lambda: Gate(protocol())))
+            self._servers.append(await _listen(listener.socket, self._connection))
+
+    def _connection(self) -> Gate:
+        manager = cast("web.Server", self._runner and self._runner.server)
+        return Gate(Connection(manager, self._connections))
 
     async def close(self) -> None:
         """Take no more requests, end the streams, let operations finish; may be called when nothing is served."""
@@ -106,6 +94,13 @@ class Server:
             self._runner = None
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        self._connections.begins(request.protocol)
+        try:
+            return await self._answer_or_refuse(request)
+        finally:
+            self._connections.ended(request.protocol)
+
+    async def _answer_or_refuse(self, request: web.Request) -> web.StreamResponse:
         try:
             response = await self._answer(request)
         except EngineError as error:
@@ -130,7 +125,7 @@ class Server:
         if found is None:
             return answer({"message": "page not found"}, 404)
         route, variables = found
-        call = Call(engine=self._engine, request=request, version=version, operations=self._operations, path=variables)
+        call = Call(engine=self._engine, request=request, version=version, operations=self._operations, limits=self._limits, path=variables)
         if route.streams:
             return await self._follow(route, call)
         return await self._operations.finish(_run(route, call))

@@ -11,6 +11,7 @@ from typing import Any, cast
 import aiohttp
 import yarl
 
+from linkspan.api.connections import Limits
 from linkspan.api.server import Server
 from tests.unit.api.fake_engine import FakeEngine
 
@@ -84,9 +85,9 @@ class RawClient:
 
 
 @contextlib.asynccontextmanager
-async def serving(engine: FakeEngine, folder: Path) -> AsyncIterator[Client]:
+async def serving(engine: FakeEngine, folder: Path, limits: Limits = Limits()) -> AsyncIterator[Client]:
     path = folder / "s"
-    server = Server(cast("Any", engine))
+    server = Server(cast("Any", engine), limits)
     await server.serve([f"unix://{path}"])
     try:
         async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session:

@@ -36,6 +36,11 @@ class FakeAttachment:
     def say(self, stream: int, data: bytes) -> None:
         self._output.put_nowait((stream, data))
 
+    @property
+    def unsaid(self) -> int:
+        """Pieces that nobody has taken yet."""
+        return self._output.qsize()
+
     def end(self) -> None:
         self._output.put_nowait(None)
 
