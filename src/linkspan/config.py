@@ -217,7 +217,7 @@ def parser() -> argparse.ArgumentParser:
         description="Run the engine in the foreground. Takes dockerd's command line and daemon.json; what linkspan has no part for is "
         "accepted with a warning.",
         epilog="Instead of running: --validate checks the flags and the file; --purge takes off the host what an engine with these "
-        "flags made there.",
+        "flags made there; --doctor examines the host and prints a report (`linkspan doctor` shows it).",
         allow_abbrev=False,
     )
     made.add_argument("--config-file", metavar="FILE", default=None, help=f"settings in JSON (default {DEFAULT_CONFIG_FILE})")

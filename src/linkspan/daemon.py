@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -10,8 +11,10 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from linkspan import logs
+from linkspan.api import wire_doctor
 from linkspan.api.server import Server
 from linkspan.config import Config, load
+from linkspan.engine import offline
 from linkspan.engine.engine import open_engine
 from linkspan.engine.purge import purge
 from linkspan.environment import environment
@@ -19,6 +22,8 @@ from linkspan.errors import EngineError
 
 PURGE = "--purge"
 """Instead of serving, take off the host what the engine made there; `linkspan down --purge` does it."""
+DOCTOR = "--doctor"
+"""Instead of serving, examine the host and what the last engine left, and print the report as JSON; `linkspan doctor` shows it."""
 VALIDATE = "--validate"
 """Instead of serving, check the settings, as dockerd does."""
 
@@ -28,14 +33,16 @@ logger = logging.getLogger(__name__)
 def main(arguments: Sequence[str]) -> int:
     """Run the engine with dockerd's command line; returns the exit status."""
     try:
-        config = load([argument for argument in arguments if argument not in (PURGE, VALIDATE)])
+        config = load([argument for argument in arguments if argument not in (PURGE, DOCTOR, VALIDATE)])
         if VALIDATE in arguments:
             sys.stdout.write("configuration OK\n")
             return 0
         _log(config)
         if os.geteuid() != 0:
             raise EngineError("linkspan daemon needs root: it makes namespaces, interfaces and firewall rules")
-        if PURGE in arguments:
+        if DOCTOR in arguments:
+            sys.stdout.write(json.dumps(wire_doctor.report(offline.report(config))) + "\n")
+        elif PURGE in arguments:
             purge(config)
         else:
             asyncio.run(_serve(config))

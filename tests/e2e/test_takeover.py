@@ -146,6 +146,16 @@ def test_a_reboot_loses_what_ran_and_nothing_else(new_engine: Callable[..., Engi
     engine.host = former
 
 
+def test_the_settings_of_the_default_network_may_change(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine()
+    engine.serve("web")
+    address = engine.address("web")
+    assert engine.docker("run", "--rm", "busybox", "wget", "-qO-", f"http://{address}/") == "web"
+    engine.restart("--icc=false")
+    assert engine.api("GET", "/linkspan/doctor")[1]["Findings"] == []
+    assert engine.try_docker("run", "--rm", "busybox", "wget", "-qO-", "-T1", f"http://{address}/").status != 0
+
+
 def test_networks_keep_their_ids(new_engine: Callable[..., Engine]) -> None:
     engine = new_engine()
     listed = engine.docker("network", "ls", "--no-trunc")

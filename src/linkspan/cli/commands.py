@@ -54,6 +54,7 @@ TOP: dict[str, Entry] = {
     "info": Entry("system", "Display system-wide information", ENGINE),
     "version": Entry("system", "Show the version of command and engine", ENGINE),
     "events": Entry("system", "Get real time events from the engine", ENGINE),
+    "doctor": Entry("doctor", "Say what is wrong with the networks and the host, and what mends it", ENGINE),
     "context": Entry("context", "Make the engine docker's current context, so that plain `docker` uses it", ENGINE),
     "completion": Entry("completion", "Print a completion script for bash, zsh or fish", ENGINE),
     "network": Entry("networks", "Manage networks", NETWORK),

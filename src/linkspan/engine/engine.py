@@ -105,8 +105,7 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engin
     execs = Execs(store, runtime, events)
 
     await images.open()
-    await kernel.run(lambda: rules.apply(sandboxes.ruleset()))
-    await kernel.run(networks.open)
+    await kernel.run(partial(_open_networks, rules, sandboxes, networks))
     upkeep = Upkeep(config, store, kernel, (sandboxes, files, runtime, lifecycle, cleanup), (rules, drivers))
     await upkeep.open()
     await images.discard_unused_roots(facade.users)
@@ -135,6 +134,13 @@ def _lacking(rules: Firewall) -> tuple[str, ...]:
         return ()
     logger.warning("%s", UNGUARDED)
     return (UNGUARDED,)
+
+
+def _open_networks(rules: Firewall, sandboxes: Sandboxes, networks: Networks) -> None:
+    """Render the ruleset before the bridges are up, and once more if the networks are not what they were."""
+    rules.apply(sandboxes.ruleset())
+    if networks.open():
+        rules.apply(sandboxes.ruleset())
 
 
 def _make_roots(config: Config) -> None:

@@ -47,12 +47,15 @@ class Networks:
         self._drivers = drivers
         self._lookup = Lookup(store)
 
-    def open(self) -> None:
-        """Make the predefined networks on the host, as the settings want them. Runs on the kernel thread."""
+    def open(self) -> bool:
+        """Make the predefined networks on the host, as the settings want them. Runs on the kernel thread.
+
+        Tells whether one has changed since the last engine: the ruleset still holds what it was.
+        """
         self._keep("host", "host")
         self._keep("none", "null")
         if self._config.bridge == "none":
-            return
+            return False
         if self._config.bridge and index(self._config.bridge) is None:
             raise Forbidden(f"bridge device with non default name {self._config.bridge} must be created manually")
         known = self._stored("bridge")
@@ -66,6 +69,7 @@ class Networks:
             if self._config.ip_forward:
                 self._switch_forwarding_on()  # the rules are there: nothing that they would drop passes
             self._store.put_network(wanted)
+        return known is not None and known != wanted
 
     def _switch_forwarding_on(self) -> None:
         if sysctl.get(FORWARDING) != "1":

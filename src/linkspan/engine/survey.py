@@ -12,7 +12,7 @@ from linkspan.engine.files import ContainerFiles
 from linkspan.engine.networks import FORWARDING
 from linkspan.engine.sandboxes import Sandboxes
 from linkspan.errors import KernelError, NotFound
-from linkspan.kernel import mount, netns, nft, survey, sysctl
+from linkspan.kernel import mount, netns, nft, process, survey, sysctl
 from linkspan.kernel.nft import Firewall
 from linkspan.model.endpoint import HOST_SANDBOX, Endpoint
 from linkspan.model.host import InsideState
@@ -49,7 +49,7 @@ class Surveyor:
         drivers: Mapping[str, Driver],
         parts: tuple[Sandboxes, ContainerFiles, Runtime | None],
     ) -> None:
-        """Without a runtime, processes are not looked at."""
+        """Without a runtime, what it knows is not looked at."""
         self._config = config
         self._store = store
         self._rules = rules
@@ -62,7 +62,7 @@ class Surveyor:
 
         Interfaces in their namespaces are as `insides` says.
         """
-        networks = self._bridged() if Part.LINKS in part else ()
+        networks = self.networks() if Part.LINKS in part else ()
         wanted = replace(
             self._wanted(),
             networks=networks,
@@ -72,6 +72,10 @@ class Surveyor:
             settings=self._settings(networks),
         )
         return compare(wanted, replace(self._found(part, wanted), insides=insides))
+
+    def networks(self) -> tuple[Network, ...]:
+        """Return the networks that this engine keeps a bridge for: with --bridge=none there is none."""
+        return () if self._config.bridge == "none" else tuple(network for network in self._store.networks() if network.bridge)
 
     def attached(self) -> tuple[Endpoint, ...]:
         """Return the endpoints that can be looked at from inside."""
@@ -121,10 +125,6 @@ class Surveyor:
             monitored=self._monitored() if Part.RUNS in part else None,
         )
 
-    def _bridged(self) -> tuple[Network, ...]:
-        """Return the networks that this engine keeps a bridge for: with --bridge=none there is none."""
-        return () if self._config.bridge == "none" else tuple(network for network in self._store.networks() if network.bridge)
-
     def _ports(self, networks: Iterable[Network]) -> Iterator[Port]:
         modes = {network.id: (network, self._drivers[network.driver].port(network)) for network in networks}
         for endpoint in self._store.endpoints():
@@ -145,11 +145,9 @@ class Surveyor:
         folder = self._files.folder
         return frozenset(point.relative_to(folder).parts[0] for point in mount.mounts_under(folder))
 
-    def _monitored(self) -> frozenset[str] | None:
-        if self._runtime is None:
-            return None
+    def _monitored(self) -> frozenset[str]:
         states = {container.id: container.state for container in self._store.containers() if container.state.running}
-        return frozenset(name for name, state in states.items() if self._runtime.watches(state.monitor_pid, state.monitor_start))
+        return frozenset(name for name, state in states.items() if process.is_alive(state.monitor_pid, state.monitor_start))
 
     def _as_listed(self, ruleset: str) -> Listing:
         """Let nftables itself say how it lists a ruleset, so that there is nothing between the two texts but differences."""

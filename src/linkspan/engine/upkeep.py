@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from linkspan.config import Config
+from linkspan.diagnose import host
 from linkspan.drivers.base import Driver
 from linkspan.engine.cleanup import Cleanup
 from linkspan.engine.files import ContainerFiles
@@ -66,8 +67,11 @@ class Upkeep:
         await self._watch.close()
 
     async def examine(self) -> Report:
-        """Compare the store with the kernel, all of it; nothing is changed."""
-        return Report(findings=tuple(map(self._finding, await self._differences())))
+        """Compare the store with the kernel, all of it, and look at the host; nothing is changed."""
+        found = tuple(map(self._finding, await self._differences()))
+        networks, endpoints = self._surveyor.networks(), len(self._surveyor.attached())
+        around = await host.examine(self._config, networks, endpoints=endpoints)
+        return Report(findings=found + around)
 
     async def repair(self) -> Report:
         """Mend what can be mended, and tell what was and what could not be."""

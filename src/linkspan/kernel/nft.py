@@ -59,6 +59,13 @@ class Firewall:
             raise RulesetRefused(f"nftables cannot list table {table}: {words}")
         return "" if failed else output
 
+    def ruleset(self) -> str:
+        """Return everybody's tables as text; equivalent to `nft list ruleset`. Raises RulesetRefused."""
+        failed, output, words = self._run("list ruleset")
+        if failed:
+            raise RulesetRefused(f"nftables cannot list the ruleset: {words}")
+        return output
+
     def _run(self, commands: str) -> tuple[bool, str, str]:
         failed = self._library.nft_run_cmd_from_buffer(self._context, commands.encode()) != 0
         output = self._library.nft_ctx_get_output_buffer(self._context) or b""
