@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-_BLOCK = re.compile(r"\t(?P<name>(?:set|map|chain) [^ ]+) \{\n(?P<body>.*?)\n\t\}", re.DOTALL)
+_BLOCK = re.compile(r"\t(?P<name>(?:set|map|chain) [^ ]+) \{(?P<body>.*?)\n\t\}", re.DOTALL)
 _ELEMENTS = re.compile(r"\n?\t+elements = \{(?P<elements>.*?)\}", re.DOTALL)
 _COUNTED = re.compile(r" ?counter packets \d+ bytes \d+")
 

@@ -13,6 +13,7 @@ from linkspan.engine.views import ContainerView, NetworkView, Pruned, SystemInfo
 from linkspan.errors import EngineError, NotFound, Unsupported
 from linkspan.images.registry import Progress, RegistryAuth
 from linkspan.model.container import Exec, Process
+from linkspan.model.finding import Report
 from linkspan.model.image import Image, Layer
 from linkspan.runtime.logs import LogRecord
 from tests.unit.api.examples import CONTAINER, ENDPOINT, IMAGE, NETWORK
@@ -269,6 +270,17 @@ class FakeSystem:
         )
 
 
+@dataclass
+class FakeUpkeep:
+    report: Report = field(default_factory=Report)
+
+    async def examine(self) -> Report:
+        return self.report
+
+    async def repair(self) -> Report:
+        return replace(self.report, mended=("the interface veth1 is gone: make the interface anew",))
+
+
 class FakeEngine:
     def __init__(self, view: ContainerView) -> None:
         self.config = Config()
@@ -280,3 +292,4 @@ class FakeEngine:
         self.images = FakeImages()
         self.networks = FakeNetworks()
         self.system = FakeSystem()
+        self.upkeep = FakeUpkeep()

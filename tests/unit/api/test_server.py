@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ import pytest
 
 from linkspan.api.server import ROUTES, Server
 from linkspan.errors import Conflict, EngineError, InvalidInput, NotFound, NotModified
+from linkspan.model.finding import Finding, Level, Report
 from tests.unit.api.client import PATIENCE, Answer, serving
 from tests.unit.api.examples import CONTAINER, VIEW
 from tests.unit.api.fake_engine import FakeEngine
@@ -38,6 +40,26 @@ def test_every_answer_carries_dockers_headers(tmp_path: Path) -> None:
         assert headers["Docker-Experimental"] == "false"
         assert headers["Ostype"] == "linux"
         assert headers["Server"].startswith("linkspan/")
+
+
+def test_the_doctors_report_is_told(tmp_path: Path) -> None:
+    engine = FakeEngine(VIEW)
+    finding = Finding(kind="mtu", what="too large", why="packets get lost", remedy="--mtu=1400")
+    note = replace(finding, kind="runtime", level=Level.NOTE)
+    engine.upkeep.report = Report(findings=(finding, note))
+    told = ask(tmp_path, "GET", "/linkspan/doctor", engine=engine).json
+    assert (told["Healthy"], told["Engine"], told["Mended"]) == (False, True, [])
+    assert told["Findings"][0] == {
+        "Level": "problem",
+        "Kind": "mtu",
+        "What": "too large",
+        "Why": "packets get lost",
+        "Remedy": "--mtu=1400",
+        "Repairable": False,
+    }
+    engine.upkeep.report = Report(findings=(note,))
+    told = ask(tmp_path, "POST", "/linkspan/repair", engine=engine).json
+    assert (told["Healthy"], told["Mended"]) == (True, ["the interface veth1 is gone: make the interface anew"])
 
 
 def test_ping_answers_get_and_head(tmp_path: Path) -> None:
