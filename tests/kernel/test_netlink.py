@@ -3,9 +3,11 @@
 import errno
 import struct
 from pathlib import Path
+from socket import SO_RCVBUF, SO_RCVTIMEO, SOL_SOCKET
+from typing import Any
 
 import pytest
-from pyroute2.netlink import NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST
 from pyroute2.netlink.rtnl import RTM_GETLINK, RTM_NEWLINK
 
 from linkspan.errors import Conflict, KernelError
@@ -49,8 +51,8 @@ def test_an_interrupted_answer_is_asked_for_again(host: Host) -> None:
             self.answers = 0
             self.send, self.close = self._real.send, self._real.close
 
-        def recv(self, size: int) -> bytes:
-            data = bytearray(self._real.recv(size))
+        def recv(self, size: int, flags: int = 0) -> bytes:
+            data = bytearray(self._real.recv(size, flags))
             self.answers += 1
             if self.answers == 1:
                 flags = struct.unpack_from("H", data, 6)[0]
@@ -62,6 +64,83 @@ def test_an_interrupted_answer_is_asked_for_again(host: Host) -> None:
         socket._socket = interrupted  # type: ignore[assignment]
         assert names(socket) == ["lo"]
         assert interrupted.answers > 2
+
+
+def test_a_long_answer_that_is_interrupted_is_asked_for_again(host: Host) -> None:
+    """As long as the kernel tells, it refuses to tell anew: the answer must be read to its end first."""
+
+    def make() -> RouteSocket:
+        for number in range(100):
+            link.create_bridge(f"br{number}")
+        return RouteSocket()
+
+    with host.run(make) as socket:
+        parse = socket._marshal.parse
+        answers: list[bytes] = []
+
+        def interrupted_once(data: bytes) -> list[Any]:
+            found = list(parse(data))
+            if not answers:
+                found[0]["header"]["flags"] |= NLM_F_DUMP_INTR
+            answers.append(data)
+            return found
+
+        socket._marshal.parse = interrupted_once
+        assert len(names(socket)) == 101
+        assert len(answers) >= 4, "several datagrams, twice"
+
+
+def test_what_changes_all_the_time_is_given_up(host: Host) -> None:
+    with host.run(RouteSocket) as socket:
+        parse = socket._marshal.parse
+
+        def interrupted(data: bytes) -> list[Any]:
+            found = list(parse(data))
+            found[0]["header"]["flags"] |= NLM_F_DUMP_INTR
+            return found
+
+        socket._marshal.parse = interrupted
+        with pytest.raises(KernelError, match="list links: Interrupted system call"), translated("list links"):
+            socket.dump(RTM_GETLINK, link.question(0))
+
+
+@pytest.mark.parametrize("unread", [0, 1, 5, 50])
+def test_a_socket_that_overflows_loses_nothing_and_does_not_hang(host: Host, unread: int) -> None:
+    """With room for two answers and many that nobody reads, the kernel drops some and says ENOBUFS."""
+
+    def with_little_room() -> None:
+        socket = RouteSocket()
+        socket._socket.setsockopt(SOL_SOCKET, SO_RCVBUF, 1)
+        for number in range(10):
+            message = link.question("x")
+            message["attrs"] = [("IFLA_IFNAME", f"br{number}"), ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]})]
+            leave_unread(socket, unread)
+            socket.change(RTM_NEWLINK, message, NLM_F_CREATE | NLM_F_EXCL)
+        leave_unread(socket, unread)
+        assert len(names(socket)) == 11
+        leave_unread(socket, unread)
+        assert socket.get(RTM_GETLINK, link.question("br7")).get_attr("IFLA_IFNAME") == "br7"
+        socket.close()
+
+    host.run(with_little_room)
+
+
+def leave_unread(socket: RouteSocket, count: int) -> None:
+    for _ in range(count):
+        socket._sequence += 1
+        message = link.question("lo")
+        message["header"] = {"type": RTM_GETLINK, "flags": NLM_F_REQUEST, "sequence_number": socket._sequence, "pid": 0}
+        message.encode()
+        socket._socket.send(message.data)
+        socket._unread = True
+
+
+def test_a_kernel_that_does_not_answer_is_given_up(host: Host) -> None:
+    with host.run(RouteSocket) as socket:
+        socket._socket.setsockopt(SOL_SOCKET, SO_RCVTIMEO, struct.pack("ll", 0, 1000))
+        socket._forget_unread()
+        with pytest.raises(KernelError, match="wait: Connection timed out"), translated("wait"):
+            socket._received()
 
 
 def test_what_is_left_of_an_answer_disturbs_nobody(host: Host) -> None:

@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import socket
+import struct
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
@@ -40,6 +41,12 @@ _LARGEST_ANSWER = 1 << 16
 """The kernel fills a dump's datagrams with up to 32 KiB."""
 
 
+_PATIENCE = 60
+"""Seconds after which a kernel that does not answer is given up. Deleting a thousand interfaces at once keeps it busy for some."""
+_ATTEMPTS = 20
+"""To get a list that did not change while the kernel told it."""
+
+
 class _Interrupted(Exception):
     """Something changed while the kernel was telling: objects may be missing or told twice."""
 
@@ -50,10 +57,13 @@ class RouteSocket:
     def __init__(self) -> None:
         self._marshal = MarshalRtnl()
         self._sequence = 0
+        self._unread = False
+        """Whether there may be answers to an earlier request that nobody wanted to the end."""
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
         # So that a dump answers only what its request names: the addresses of one link, and not those of a thousand.
         self._socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _PATIENCE, 0))
         self._socket.bind((0, 0))
         self.close = weakref.finalize(self, self._socket.close)
         """Close the socket; may be called twice, and is called with the end of the thread that `host()` opened it for."""
@@ -69,31 +79,61 @@ class RouteSocket:
         return next(self._ask(kind, message))
 
     def dump(self, kind: int, message: nlmsg) -> list[nlmsg]:
-        """Return all objects that match `message`; raises NetlinkError."""
-        while True:
+        """Return all objects that match `message`; raises NetlinkError, OSError if they change all the time."""
+        for _ in range(_ATTEMPTS):
             with contextlib.suppress(_Interrupted):
                 return list(self._ask(kind, message, NLM_F_DUMP))
+        raise OSError(errno.EINTR, "it changes faster than the kernel tells it")
 
     def _ask(self, kind: int, message: nlmsg, flags: int = 0) -> Iterator[nlmsg]:
         self._sequence += 1
         message["header"] = {"type": kind, "flags": flags | NLM_F_REQUEST, "sequence_number": self._sequence, "pid": 0}
         message.reset()
         message.encode()
+        self._forget_unread()
+        self._unread = True
         self._socket.send(message.data)
+        interrupted = False
         while True:
-            for answer in self._marshal.parse(self._socket.recv(_LARGEST_ANSWER)):
+            data = self._received()
+            interrupted |= not data
+            for answer in self._marshal.parse(data):
                 header = answer["header"]
                 if header["sequence_number"] != self._sequence:
                     continue  # the rest of an answer that an earlier caller did not read to its end
                 if header["error"] is not None:
                     raise header["error"]
-                if header["flags"] & NLM_F_DUMP_INTR:
-                    raise _Interrupted
+                interrupted |= bool(header["flags"] & NLM_F_DUMP_INTR)
                 if header["type"] in (NLMSG_ERROR, NLMSG_DONE):
+                    self._unread = False
+                    if interrupted and flags & NLM_F_DUMP == NLM_F_DUMP:
+                        raise _Interrupted  # only now: as long as the kernel tells, it refuses to tell anything else
                     return
                 yield answer
                 if not header["flags"] & NLM_F_MULTI:
                     return
+
+    def _received(self) -> bytes:
+        """Wait for an answer; empty if the kernel had to drop some because earlier ones were not read."""
+        try:
+            return self._socket.recv(_LARGEST_ANSWER)
+        except BlockingIOError as error:
+            raise TimeoutError(errno.ETIMEDOUT, f"the kernel did not answer for {_PATIENCE} s") from error
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            return b""
+
+    def _forget_unread(self) -> None:
+        """Make room for an answer: one that finds the socket full is dropped, and would be waited for in vain."""
+        while self._unread:
+            try:
+                self._socket.recv(_LARGEST_ANSWER, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                self._unread = False
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
 
     def __enter__(self) -> Self:
         return self
