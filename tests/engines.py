@@ -153,7 +153,7 @@ class Engine:
         with contextlib.closing(_Connection(self.socket)) as connection:
             connection.request(method, path, data, {"Content-Type": "application/json"})
             answer = connection.getresponse()
-            text = answer.read().decode()
+            text = answer.read().decode(errors="surrogateescape")
         try:
             return answer.status, json.loads(text)
         except ValueError:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import steps
+from tests.campaigns import kills, steps
 from tests.campaigns.campaign import Scale
 
 pytestmark = pytest.mark.kernel
@@ -15,3 +15,9 @@ def test_the_engine_may_die_at_every_step(tmp_path: Path) -> None:
     result = steps.run(Scale(folder=tmp_path, share=0.03, seed=5), chosen)
     assert not result.found
     assert int(result.tried.split()[0]) >= 4, result.tried
+
+
+def test_what_was_acknowledged_outlives_kills(tmp_path: Path) -> None:
+    result = kills.run(Scale(folder=tmp_path, share=0.03, seed=11))
+    assert not result.found
+    assert result.tried.startswith(("6 kills", "7 kills"))

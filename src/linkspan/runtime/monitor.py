@@ -280,9 +280,10 @@ async def _completed(start: Coroutine[None, None, T]) -> T:
 
 def _under_way(folder: Folder) -> bool:
     """Whether a monitor, or the runtime for it, is about to make a container's process."""
-    monitor = _number(folder.monitor_pid)
-    pids = [pid for pid, _ in process.naming(folder.bundle)]
-    return bool(pids) and (pids != [monitor] or not folder.process_pid.exists())
+    monitor, waiting = _number(folder.monitor_pid), _number(folder.process_pid)
+    pids = {pid for pid, _ in process.naming(folder.bundle)}
+    # A process that waits for its start may still have the runtime's command line.
+    return bool(pids) and (waiting is None or not pids <= {monitor, waiting})
 
 
 def _exec_folders(container: Folder) -> list[Path]:
