@@ -70,7 +70,7 @@ class Engine:
         self.host = host
         self.folder = folder
         self.flags: tuple[str, ...] = flags
-        self.program: tuple[str, ...] = LINKSPAN
+        self.program: tuple[str, ...] = (sys.executable, "-X", "faulthandler", "-m", "linkspan")
         self.socket = folder / "run" / "linkspan.sock"
         self.client: tuple[str, ...] = (next(iter(reversed(docker_clients().values())), "docker"),)
         """The command that `docker`, `refused` and the like run."""

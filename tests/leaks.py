@@ -93,6 +93,7 @@ def disagreements(engine: Engine, ids: Collection[str] = ()) -> list[str]:
         *_rules(engine, containers),
         *_holders(engine, containers),
         *_rows(engine, {container.id for container in containers}, sandboxes, wired),
+        *_locks(engine),
         *_twice(container.address for container in containers if container.running and container.address),
     ]
 
@@ -184,6 +185,13 @@ def _rows(engine: Engine, known: set[str], sandboxes: set[str], wired: set[str])
     yield from _compare("owners of addresses", {owner for _, owner in addresses}, {row["id"] for row in endpoints})
     yield from _twice(row["address"] for row in endpoints)
     yield from _twice(row["sandbox"] for row in endpoints)
+
+
+def _locks(engine: Engine) -> Iterator[str]:
+    """SQLite's locks on the store: without them, whoever looks at it cuts a file off that the engine has mapped."""
+    store = f":{(engine.folder / 'data' / 'linkspan.db-shm').stat().st_ino} "
+    if not any(store in line and f" {engine.pid} " in line for line in Path("/proc/locks").read_text().splitlines()):
+        yield "the engine has no lock on its store"
 
 
 def _twice(things: Any) -> Iterator[str]:

@@ -30,7 +30,7 @@ class Mortal(Engine):
     def __init__(self, host: Host, folder: Path, *flags: str) -> None:
         super().__init__(host, folder, *flags)
         self.control = folder / "control"
-        self.program = (sys.executable, str(Path(dying.__file__)), str(self.control))
+        self.program = (sys.executable, "-X", "faulthandler", str(Path(dying.__file__)), str(self.control))
         self.ids: set[str] = set()
 
     def arm(self, number: int) -> None:

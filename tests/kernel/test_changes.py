@@ -1,13 +1,15 @@
 """What the engine hears of changes that others make on its host."""
 
 import asyncio
+import fcntl
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from linkspan.kernel import mount
+from linkspan.kernel import mount, process
 from linkspan.kernel.changes import Change, Changes, What
 from linkspan.kernel.nft import Firewall
 from linkspan.plan import firewall
@@ -67,6 +69,18 @@ def listening(host: Host) -> Listener:
 async def others(host: Host, *command: str) -> None:
     """Run a command in the host, as somebody else."""
     await asyncio.to_thread(host.sh, *command)
+
+
+def test_locks_on_files_outlive_the_search_for_our_own_sockets(listening: Listener, tmp_path: Path) -> None:
+    take = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'wb'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+
+    async def nothing(_: Ears) -> None:
+        other = await process.run(sys.executable, "-c", take, tmp_path / "locked", check=False)
+        assert "BlockingIOError" in other.errors
+
+    with (tmp_path / "locked").open("wb") as locked:
+        fcntl.lockf(locked, fcntl.LOCK_EX)
+        listening(nothing)
 
 
 def test_an_interface_that_goes_away_or_down_is_heard_of(host: Host, listening: Listener) -> None:

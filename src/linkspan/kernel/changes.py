@@ -12,6 +12,7 @@ import errno
 import os
 import select
 import socket
+import stat
 import struct
 import sys
 from collections.abc import Callable, Iterator
@@ -221,6 +222,9 @@ def _own_ports() -> tuple[int, ...]:
     ports = []
     for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208  plain numbers
         with contextlib.suppress(OSError):
+            # Only sockets: closing a copy of a file's descriptor gives up all locks on the file (fcntl(2)), SQLite's on the store too.
+            if not stat.S_ISSOCK(os.fstat(int(entry)).st_mode):
+                continue
             descriptor = os.dup(int(entry))
             with _closing(descriptor) as found:
                 if found is not None:
