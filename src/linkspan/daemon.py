@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from linkspan import logs
 from linkspan.api import wire_doctor
+from linkspan.api.connections import Limits
 from linkspan.api.server import Server
 from linkspan.config import Config, load
 from linkspan.engine import offline
@@ -19,6 +20,7 @@ from linkspan.engine.engine import open_engine
 from linkspan.engine.purge import purge
 from linkspan.environment import environment
 from linkspan.errors import EngineError
+from linkspan.kernel import openfiles
 
 PURGE = "--purge"
 """Instead of serving, take off the host what the engine made there; `linkspan down --purge` does it."""
@@ -27,6 +29,8 @@ DOCTOR = "--doctor"
 VALIDATE = "--validate"
 """Instead of serving, check the settings, as dockerd does."""
 
+_OTHER_FILES = 256
+_FEWEST_CONNECTIONS = 32
 logger = logging.getLogger(__name__)
 
 
@@ -45,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         elif PURGE in arguments:
             purge(config)
         else:
+            openfiles.raise_limit()
             asyncio.run(_serve(config))
     except EngineError as error:
         sys.stderr.write(f"linkspan: {error}\n")
@@ -60,7 +65,7 @@ async def _serve(config: Config) -> None:
     loop.add_signal_handler(signal.SIGHUP, logger.warning, "SIGHUP: settings are read at the start only; restart the engine to change them")
     engine = await open_engine(config)
     try:
-        server = Server(engine)
+        server = Server(engine, Limits(connections=_connections(openfiles.most())))
         try:
             with _pid_file(config):
                 await server.serve(config.sockets)
@@ -73,6 +78,11 @@ async def _serve(config: Config) -> None:
     finally:
         await engine.close()
     logger.info("stopped")
+
+
+def _connections(files: int) -> int:
+    """How many connections leave enough open files for everything else; a connection may need one more, for a log or a container."""
+    return max(_FEWEST_CONNECTIONS, min(Limits().connections, (files - _OTHER_FILES) // 2))
 
 
 def _log(config: Config) -> None:

@@ -1,14 +1,17 @@
 """Waiting for a file to change."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from linkspan.errors import NotFound
-from linkspan.kernel.watch import FileWatch
+from linkspan.kernel.watch import FileWatch, events
 
 pytestmark = pytest.mark.kernel
 
@@ -77,10 +80,50 @@ def test_a_change_by_another_thread_wakes_the_loop(file: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_missing_file_is_refused_and_no_descriptor_left(tmp_path: Path) -> None:
-    def descriptors() -> int:
-        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
+
+def test_any_number_of_watches_share_one_instance(tmp_path: Path) -> None:
+    async def main() -> None:
+        before = descriptors()
+        async with contextlib.AsyncExitStack() as stack:
+            paths = [tmp_path / str(number) for number in range(500)]
+            for path in paths:
+                path.touch()
+            watches = [await stack.enter_async_context(FileWatch(path)) for path in paths]
+            assert descriptors() == before + 1
+            for path, watch in zip(paths, watches, strict=True):
+                append(path)
+                await asyncio.wait_for(watch.changed(), LONG)
+        assert descriptors() == before
+
+    asyncio.run(main())
+
+
+def test_those_who_watch_one_file_do_not_disturb_each_other(file: Path) -> None:
+    async def main() -> None:
+        async with FileWatch(file) as stays:
+            async with FileWatch(file) as leaves:
+                append(file)
+                await asyncio.wait_for(leaves.changed(), LONG)
+                await asyncio.wait_for(stays.changed(), LONG)
+            append(file)
+            await asyncio.wait_for(stays.changed(), LONG)
+            await asyncio.to_thread(file.unlink)
+            await asyncio.wait_for(stays.changed(), LONG)
+            async with FileWatch(file.parent):
+                pass
+
+    asyncio.run(main())
+
+
+@given(st.binary(max_size=200))
+def test_what_inotify_never_says_is_borne(data: bytes) -> None:
+    assert len(list(events(data))) <= len(data) // 16
+
+
+def test_a_missing_file_is_refused_and_no_descriptor_left(tmp_path: Path) -> None:
     async def main() -> None:
         before = descriptors()
         with pytest.raises(NotFound, match=r"^no file .*gone$"):

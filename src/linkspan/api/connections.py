@@ -92,7 +92,9 @@ class Connections:
             if not self._idle:
                 connection.refuse()
                 return
-            next(iter(self._idle)).force_close()
+            longest = next(iter(self._idle))
+            self.lost(longest)  # now: several may come before the loop closes it
+            longest.force_close()
         self._wait(connection, self._limits.head)
 
     def begins(self, connection: asyncio.BaseProtocol) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+AT_ONCE = 32
+"""Connections that asyncio takes from the kernel's queue before it looks at them, and some may make room for others."""
 GRACE = 15.0
 """Seconds that operations have to end when the engine stops."""
 
@@ -141,9 +143,10 @@ class Server:
 
 async def _listen(listening: socket.socket, connection: Callable[[], asyncio.Protocol]) -> asyncio.Server:
     loop = asyncio.get_running_loop()
-    if listening.family == socket.AF_UNIX:
-        return await loop.create_unix_server(connection, sock=listening, backlog=socket.SOMAXCONN)
-    return await loop.create_server(connection, sock=listening, backlog=socket.SOMAXCONN)
+    create = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
+    server = await create(connection, sock=listening, backlog=AT_ONCE)
+    listening.listen(socket.SOMAXCONN)
+    return server
 
 
 async def _run(route: Route, call: Call) -> web.StreamResponse:

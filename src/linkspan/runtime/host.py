@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from linkspan.kernel import openfiles
 from linkspan.runtime.capabilities import names_of
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -22,6 +23,8 @@ class Host:
     machine: str
     """As uname(1) says it: x86_64, aarch64, …"""
     kernel: tuple[int, int]
+    open_files: tuple[int, int] | None = None
+    """The soft and the hard limit that containers get unless they ask for others; None: the engine's own."""
 
 
 def inspect_host() -> Host:
@@ -35,6 +38,7 @@ def inspect_host() -> Host:
         capabilities=frozenset(names_of(_bounding_set())),
         machine=system.machine,
         kernel=(major, minor),
+        open_files=openfiles.started_with(),
     )
 
 

@@ -1,6 +1,6 @@
 """A container as the OCI runtime-spec 1.0 describes it (config.json), with Docker's defaults (moby: daemon/pkg/oci/defaults.go)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,12 +94,18 @@ def _process(launch: Launch, host: Host) -> Json:
         "capabilities": _capability_sets(granted(security, host.capabilities), launch.user),
         "noNewPrivileges": no_new_privileges(security),
     }
-    # Limits are never set by default: raising one needs CAP_SYS_RESOURCE, which the engine may lack; the container has the engine's.
-    if resources.ulimits:
-        rendered["rlimits"] = [_rlimit(limit) for limit in resources.ulimits]
+    # Limits are never raised by default: that needs CAP_SYS_RESOURCE, which the engine may lack; the container has the engine's, but
+    # for the one that the engine has raised for itself.
+    if limits := (*resources.ulimits, *_lowered_again(resources, host)):
+        rendered["rlimits"] = [_rlimit(limit) for limit in limits]
     if resources.oom_score_adj:
         rendered["oomScoreAdj"] = resources.oom_score_adj
     return rendered
+
+
+def _lowered_again(resources: Resources, host: Host) -> Iterator[Ulimit]:
+    if host.open_files and not any(limit.name == "nofile" for limit in resources.ulimits):
+        yield Ulimit(name="nofile", soft=host.open_files[0], hard=host.open_files[1])
 
 
 def _linux(launch: Launch, host: Host, devices: Sequence[Node]) -> Json:

@@ -254,6 +254,22 @@ def test_an_init_is_put_in_front() -> None:
     assert mount_of(config, "/sbin/docker-init")["source"] == "/usr/bin/tini-static"
 
 
+@pytest.mark.parametrize(
+    ("ulimits", "expected"),
+    [
+        ((), (300, 4096)),
+        ((Ulimit(name="nofile", soft=10, hard=20),), (10, 20)),
+        ((Ulimit(name="core", soft=0, hard=0),), (300, 4096)),
+    ],
+)
+def test_the_limit_of_open_files_that_the_engine_raised_for_itself_is_not_the_containers(
+    ulimits: tuple[Ulimit, ...], expected: tuple[int, int]
+) -> None:
+    config = rendered(host=replace(HOST, open_files=(300, 4096)), resources=Resources(ulimits=ulimits))
+    limits = {limit["type"]: (limit["soft"], limit["hard"]) for limit in config["process"]["rlimits"]}
+    assert limits["RLIMIT_NOFILE"] == expected
+
+
 def test_limits() -> None:
     resources = Resources(
         memory=64 << 20,
