@@ -46,13 +46,15 @@ class Events:
     async def subscribe(self, *, since: int = 0, until: int = 0, filters: Filters | None = None) -> AsyncIterator[Event]:
         """Yield remembered events from `since` on (if given), then live ones up to `until` (0: for ever). Nanoseconds."""
         listener: asyncio.Queue[Event | None] = asyncio.Queue()
+        # Once, and not by the clock from now on, which somebody may set.
+        end = asyncio.get_running_loop().time() + (until - time.time_ns()) / 1e9 if until else None
         past = [event for event in self._history if since and event.time >= since]
         self._listeners.add(listener)
         try:
             for event in past:
                 if _matches(event, filters or {}) and not (until and event.time > until):
                     yield event
-            while (latest := await _next(listener, until)) is not None:
+            while (latest := await _next(listener, end)) is not None:
                 if _matches(latest, filters or {}):
                     yield latest
         finally:
@@ -64,11 +66,9 @@ class Events:
             listener.put_nowait(None)
 
 
-async def _next(listener: asyncio.Queue[Event | None], until: int) -> Event | None:
-    if not until:
-        return await listener.get()
+async def _next(listener: asyncio.Queue[Event | None], end: float | None) -> Event | None:
     try:
-        async with asyncio.timeout(max(0.0, (until - time.time_ns()) / 1e9)):
+        async with asyncio.timeout_at(end):
             return await listener.get()
     except TimeoutError:
         return None

@@ -20,6 +20,7 @@ from linkspan.engine.requests import WaitResult
 from linkspan.engine.streams import Streams
 from linkspan.engine.waiters import Waiters
 from linkspan.errors import Conflict, EngineError, NotModified
+from linkspan.kernel import process
 from linkspan.model.container import Container, State, Status
 from linkspan.model.signals import signal_number
 from linkspan.runtime.monitor import Runtime
@@ -277,6 +278,7 @@ class Lifecycle:
             return
         await self._launcher.unpublish(container)  # before the record: whoever reads it may take the ports at once
         container = self._lookup.container(container_id)  # a stop may have been asked for meanwhile
+        ran = process.age(container.state.monitor_start)
         state = replace(container.state, status=Status.EXITED, pid=0, monitor_pid=0, exit_code=code, finished=time.time_ns(), error="")
         state = replace(state, oom_killed=self._runtime.out_of_memory(container_id))
         by_policy = self._wants_restart(container, state)
@@ -284,13 +286,13 @@ class Lifecycle:
             state = replace(state, status=Status.RESTARTING, restart_count=state.restart_count + by_policy)
         left = replace(container, state=state, sandbox="", publishes=())
         self._store.put_container(left)
-        self.events.container(container, "die", exitCode=str(code), execDuration=str((state.finished - state.started) // 10**9))
+        self.events.container(container, "die", exitCode=str(code), execDuration=str(int(ran)))
         self._tell_network(container, "disconnect")
         self.streams.ended(container_id)
         self.waiters.ended(container_id, WaitResult(exit_code=code))
         self._cleanup.add(container)
         if by_policy and self._timed_restarts:
-            self._start_later(left)
+            self._start_later(left, ran)
         elif container.spec.auto_remove and state.status is Status.EXITED:
             self.destroy(left, code)
 
@@ -330,11 +332,10 @@ class Lifecycle:
             return state.exit_code != 0 and not (policy.retries and state.restart_count >= policy.retries)
         return policy.name in ("always", "unless-stopped")
 
-    def _start_later(self, container: Container) -> None:
-        self._restarts[container.id] = self._spawn(self._restart_later(container))
+    def _start_later(self, container: Container, ran: float = 0.0) -> None:
+        self._restarts[container.id] = self._spawn(self._restart_later(container, ran))
 
-    async def _restart_later(self, container: Container) -> None:
-        ran = (container.state.finished - container.state.started) / 1e9
+    async def _restart_later(self, container: Container, ran: float) -> None:
         delay = FIRST_DELAY if ran >= STEADY else self._delays.get(container.id, FIRST_DELAY)
         self._delays[container.id] = min(delay * 2, LONGEST_DELAY)
         await asyncio.sleep(delay)

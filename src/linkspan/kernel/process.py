@@ -12,6 +12,7 @@ import shutil
 import signal as signals
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,11 @@ def start_time(pid: int) -> int:
     """
     state, *fields = _fields(pid)
     return 0 if state in _ENDED else int(fields[18])
+
+
+def age(start: int) -> float:
+    """Return how many seconds ago a process was started, by its start time; not by the clock, which somebody may set."""
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - start / os.sysconf("SC_CLK_TCK"))
 
 
 def naming(text: str | Path) -> list[tuple[int, int]]:

@@ -45,7 +45,9 @@ async def read(path: Path, *, follow: asyncio.Event | None, tail: int | None, si
             if record is None or record.time < since:
                 continue
             if until and record.time > until:
-                return
+                if follow is not None:
+                    return
+                continue  # the clock may have been set back since: what follows may be older
             yield record
 
 

@@ -103,6 +103,14 @@ def test_times_bound_it(log: Path) -> None:
     assert texts(read(log, tail=2, since=time(5))) == [b"line 5\n"]
 
 
+def test_a_clock_that_was_set_back_hides_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "container.log"
+    path.write_text("".join(line(second, "stdout", "F", f"at {second}") for second in (1, 50, 2, 3)))
+    assert texts(read(path)) == [b"at 1\n", b"at 50\n", b"at 2\n", b"at 3\n"]
+    assert texts(read(path, until=time(9))) == [b"at 1\n", b"at 2\n", b"at 3\n"]
+    assert texts(read(path, since=time(9))) == [b"at 50\n"]
+
+
 def test_damaged_lines_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"garbage\n\0\0\0\n" + line(0, "stdout", "F", "good").encode() + b"2026-11-24T02:03:55.0000")
