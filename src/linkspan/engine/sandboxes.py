@@ -15,7 +15,7 @@ from linkspan.engine.lookup import Lookup
 from linkspan.engine.publishes import Ports, Reservation
 from linkspan.errors import Conflict, EngineError, NotFound
 from linkspan.kernel import netns
-from linkspan.kernel.nft import Firewall
+from linkspan.kernel.nft import Firewall, RulesetRefused
 from linkspan.model.container import Container
 from linkspan.model.endpoint import HOST_SANDBOX, Endpoint, Sandbox, random_mac
 from linkspan.model.network import Network, Subnet
@@ -124,7 +124,7 @@ class Sandboxes:
         removal = firewall.publish_removal(publishes, endpoint.address.ip)
         removal += "".join(firewall.link_removal(link) for link in self._links(container, endpoint))
         if removal:
-            self._firewall.apply(removal)
+            self._apply(removal)
 
     def ruleset(self) -> str:
         """Render the whole firewall as the store wants it."""
@@ -139,6 +139,14 @@ class Sandboxes:
         if self._firewall.sees_frames:
             text += guard.guard(endpoint for endpoint in self._store.endpoints() if endpoint.attached and endpoint.address)
         return text
+
+    def _apply(self, rules: str) -> None:
+        """Change the ruleset; if that is refused because somebody has flushed it, it is rendered anew first."""
+        try:
+            self._firewall.apply(rules)
+        except RulesetRefused:
+            self._firewall.apply(self.ruleset())
+            self._firewall.apply(rules)
 
     def _open_to_others(self) -> Iterator[Container]:
         """Yield those whose ports and links are in the ruleset: what runs, but for what is ending, and what is about to."""
@@ -249,7 +257,7 @@ class Sandboxes:
     def _shut(self, endpoints: Sequence[Endpoint]) -> None:
         """Let nothing more through the endpoints' ports on their bridge; `_publish` opens them. Idempotent."""
         if endpoints and self._firewall.sees_frames:
-            self._firewall.apply("".join(map(guard.owner_removal, endpoints)))
+            self._apply("".join(map(guard.owner_removal, endpoints)))
 
     def _publish(self, container: Container, network: Network, endpoint: Endpoint, undo: Undo) -> Reservation:
         try:
@@ -263,7 +271,7 @@ class Sandboxes:
         rules += "".join(firewall.link_elements(link) for link in self._links(container, endpoint))
         self._closed.discard(container.id)
         if rules:
-            self._firewall.apply(rules)
+            self._apply(rules)
             self._opened[container.id] = replace(container, publishes=tuple(reservation.publishes))
             undo.push(f"unpublish ports of {container.name}", partial(self.unpublish, container, reservation.publishes))
         return reservation

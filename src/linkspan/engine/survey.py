@@ -17,6 +17,7 @@ from linkspan.kernel.nft import Firewall
 from linkspan.model.endpoint import HOST_SANDBOX, Endpoint
 from linkspan.model.host import InsideState
 from linkspan.model.network import Network
+from linkspan.plan import firewall, guard
 from linkspan.plan.converge import Difference, Found, Port, Wanted, compare, strays
 from linkspan.plan.listing import Listing
 from linkspan.runtime.monitor import Runtime
@@ -68,7 +69,7 @@ class Surveyor:
             networks=networks,
             adopted=frozenset({self._config.bridge} - {""}),
             ports=tuple(self._ports(networks)),
-            rules=self._as_listed(self._sandboxes.ruleset()) if Part.RULES in part else None,
+            rules=self._rules_wanted() if Part.RULES in part else {},
             settings=self._settings(networks),
         )
         return compare(wanted, replace(self._found(part, wanted), insides=insides))
@@ -121,7 +122,7 @@ class Surveyor:
             routes=survey.routes() if looked else frozenset(),
             settings=_present(wanted.settings),
             namespaces=dict.fromkeys(self._bound(wanted.sandboxes), True) if Part.NAMESPACES in part else None,
-            rules=Listing.parse(self._rules.dump()) if Part.RULES in part else Listing(),
+            rules={table: Listing.parse(self._rules.dump(table)) for table in wanted.rules},
             monitored=self._monitored() if Part.RUNS in part else None,
         )
 
@@ -149,12 +150,13 @@ class Surveyor:
         states = {container.id: container.state for container in self._store.containers() if container.state.running}
         return frozenset(name for name, state in states.items() if process.is_alive(state.monitor_pid, state.monitor_start))
 
-    def _as_listed(self, ruleset: str) -> Listing:
-        """Let nftables itself say how it lists a ruleset, so that there is nothing between the two texts but differences."""
+    def _rules_wanted(self) -> dict[str, Listing]:
+        """Let nftables itself say how it lists our ruleset, so that there is nothing between the two texts but differences."""
         if self._scratch is None:
             self._scratch = nft.scratch()
-        self._scratch.apply(ruleset)
-        return Listing.parse(self._scratch.dump())
+        self._scratch.apply(self._sandboxes.ruleset())
+        tables = (firewall.TABLE, guard.TABLE) if self._rules.sees_frames else (firewall.TABLE,)
+        return {table: Listing.parse(self._scratch.dump(table)) for table in tables}
 
 
 def _present(settings: Iterable[str]) -> dict[str, str]:

@@ -119,6 +119,8 @@ class Watch:
         return Part.LINKS if links & (bridges | owners.keys()) else Part(0)
 
     async def _look(self, parts: Part) -> None:
+        if Part.LINKS in parts:
+            parts |= Part.NAMESPACES  # mending the one needs the other
         busy = self._busy()
         differences = await self._kernel.run(partial(self._surveyor.differences, parts))
         judged = [difference for difference in differences if not difference.concerns(busy)]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Interface, IPv4Network
+from itertools import chain
 
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.host import InsideState, LinkState
@@ -20,12 +21,12 @@ class Mend(StrEnum):
     """What mends a difference, in the order in which it is done: what comes later builds on what comes first."""
 
     SETTING = "set the kernel's setting"
+    RULES = "render the ruleset anew"
     NETWORK = "make what is missing of the network"
     NAMESPACE = "bind the namespace to its file again"
     ENDPOINT = "make the interface anew"
     PORT = "put the interface back on its bridge"
     INSIDE = "configure the interface in its namespace"
-    RULES = "render the ruleset anew"
     PROCESS = "end the process"
     NAMESPACE_AWAY = "let the namespace go"
     LINK_AWAY = "delete the interface"
@@ -35,6 +36,10 @@ class Mend(StrEnum):
     RESTART = "restart the container"
     ADMIN = "nothing of ours: the interface belongs to somebody else"
     """These two are never done: the first not unasked, the second not at all."""
+
+
+_COMMON = frozenset({Mend.SETTING, Mend.NETWORK, Mend.RULES, Mend.ADMIN})
+"""What concerns a whole network, or all of them."""
 
 
 class Kind(StrEnum):
@@ -79,8 +84,8 @@ class Difference:
     """The ids of those that it cuts off."""
 
     def concerns(self, containers: frozenset[str]) -> bool:
-        """Whether it is about one of these containers: then it says nothing while they start or end."""
-        return not containers.isdisjoint((self.subject, *self.containers))
+        """Whether it is about one of these containers alone: then it says nothing while they start or end."""
+        return self.mend not in _COMMON and not containers.isdisjoint((self.subject, *self.containers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +122,8 @@ class Wanted:
     """The ids of all of them."""
     unplugged: tuple[Endpoint, ...] = ()
     """Endpoints without an interface, which keep their address for a container that does not run."""
-    rules: Listing | None = None
-    """None: not to be compared."""
+    rules: Mapping[str, Listing] = field(default_factory=dict)
+    """Our tables of nftables; none: not to be compared."""
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -135,7 +140,7 @@ class Found:
     """The files in the folder of namespaces, and whether there is a namespace at each."""
     insides: Mapping[str, InsideState | None] | None = None
     """By endpoint; its value is None if the namespace has no such interface."""
-    rules: Listing = field(default_factory=Listing)
+    rules: Mapping[str, Listing] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     mounted: frozenset[str] = frozenset()
     """The containers whose root file system is mounted: only while they are being started."""
@@ -165,21 +170,21 @@ def strays(wanted: Wanted, found: Found) -> tuple[Difference, ...]:
 
 
 def _settings(wanted: Wanted, found: Found) -> Iterator[Difference]:
+    foreign = [f"/{network.bridge}/" for network in wanted.networks if found.links and _is_foreign(network, wanted, found.links)]
     for key, value in wanted.settings.items():
         present = found.settings.get(key)
-        if present is not None and present != value:
+        if present is not None and present != value and not any(name in key for name in foreign):
             sentence = f"the setting {key.replace('/', '.')} is {present}, not {value}"
             yield Difference(kind=Kind.SETTING, mend=Mend.SETTING, subject=key, sentence=sentence, containers=tuple(wanted.running))
 
 
 def _rules(wanted: Wanted, found: Found) -> Iterator[Difference]:
-    if wanted.rules is None:
-        return
-    sentences = list(listing.differences(wanted.rules, found.rules))
-    if sentences:
-        more = f", and {len(sentences) - 3} more" if len(sentences) > 3 else ""
-        sentence = f"the table inet linkspan is not as it should be: {'; '.join(sentences[:3])}{more}"
-        yield Difference(kind=Kind.RULES, mend=Mend.RULES, subject="inet linkspan", sentence=sentence, containers=tuple(wanted.running))
+    for table, rules in wanted.rules.items():
+        sentences = list(listing.differences(rules, found.rules.get(table, Listing())))
+        if sentences:
+            more = f", and {len(sentences) - 3} more" if len(sentences) > 3 else ""
+            sentence = f"the table {table} is not as it should be: {'; '.join(sentences[:3])}{more}"
+            yield Difference(kind=Kind.RULES, mend=Mend.RULES, subject="ruleset", sentence=sentence, containers=tuple(wanted.running))
 
 
 def _network(network: Network, wanted: Wanted, found: Found, links: Mapping[str, LinkState]) -> Iterator[Difference]:
@@ -187,17 +192,24 @@ def _network(network: Network, wanted: Wanted, found: Found, links: Mapping[str,
     theirs = name in wanted.adopted
 
     def differs(kind: Kind, sentence: str, mend: Mend = Mend.NETWORK) -> Difference:
-        return Difference(kind=kind, mend=mend, subject=network.id, sentence=sentence)
+        members = (wanted.sandboxes.get(port.endpoint.sandbox, ()) for port in wanted.ports if port.network.id == network.id)
+        return Difference(kind=kind, mend=mend, subject=network.id, sentence=sentence, containers=tuple(chain.from_iterable(members)))
 
     if bridge is None:
         yield differs(Kind.BRIDGE_GONE, f"the bridge {name} of network {network.name} is gone", Mend.ADMIN if theirs else Mend.NETWORK)
-    elif bridge.kind != "bridge" or not (bridge.ours or theirs):
+    elif _is_foreign(network, wanted, links):
         yield differs(Kind.BRIDGE_FOREIGN, f"the interface {name} is not the bridge that network {network.name} had", Mend.ADMIN)
     else:
         if not theirs and bridge.mtu > network.mtu:  # the kernel lowers it to the lowest of its ports
             yield differs(Kind.BRIDGE_MTU, f"the bridge {name} has an MTU of {bridge.mtu}, not {network.mtu}")
         for kind, sentence in _bridge(network, bridge, found):
             yield differs(kind, sentence)
+
+
+def _is_foreign(network: Network, wanted: Wanted, links: Mapping[str, LinkState]) -> bool:
+    """Whether somebody else's interface has the name of the network's bridge."""
+    bridge = links.get(network.bridge)
+    return bridge is not None and (bridge.kind != "bridge" or not (bridge.ours or network.bridge in wanted.adopted))
 
 
 def _bridge(network: Network, bridge: LinkState, found: Found) -> Iterator[tuple[Kind, str]]:
@@ -225,8 +237,9 @@ def _port(port: Port, wanted: Wanted, found: Found, links: Mapping[str, LinkStat
     if plugged is None or plugged.doomed:
         yield differs(Kind.INTERFACE_GONE, Mend.ENDPOINT, f"the interface {endpoint.host_interface} is gone")
         return
-    for kind, fact in _plug(port, plugged, links.get(port.network.bridge)):
-        yield differs(kind, Mend.PORT, fact)
+    if not _is_foreign(port.network, wanted, links):
+        for kind, fact in _plug(port, plugged, links.get(port.network.bridge)):
+            yield differs(kind, Mend.PORT, fact)
     if found.insides is not None and endpoint.id in found.insides:
         for kind, fact in _inside(endpoint, found.insides[endpoint.id]):
             yield differs(kind, Mend.ENDPOINT if kind is Kind.INSIDE_GONE else Mend.INSIDE, fact)

@@ -36,7 +36,7 @@ ENDPOINT = Endpoint(
 BRIDGE = LinkState(name="docker0", index=5, kind="bridge", ours=True, up=True)
 VETH = LinkState(name="veth1", index=6, kind="veth", ours=True, up=True, master=5)
 INSIDE = InsideState(up=True, mac=ENDPOINT.mac, addresses=(IPv4Interface("172.17.0.2/16"),), gateways=(IPv4Address("172.17.0.1"),))
-RULES = Listing({"set bridges": "type ifname"}, {"set bridges": frozenset({'"docker0"'})})
+RULES = {"inet linkspan": Listing({"set bridges": "type ifname"}, {"set bridges": frozenset({'"docker0"'})})}
 WANTED = Wanted(
     networks=(NETWORK,),
     ports=(Port(endpoint=ENDPOINT, network=NETWORK),),
@@ -74,7 +74,7 @@ def test_what_agrees_has_no_differences() -> None:
 
 
 def test_what_was_not_looked_at_does_not_differ() -> None:
-    assert compare(replace(WANTED, rules=None), Found()) == ()
+    assert compare(replace(WANTED, rules={}), Found()) == ()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_what_was_not_looked_at_does_not_differ() -> None:
         ({"namespaces": {"web": False}}, Kind.NAMESPACE_GONE, Mend.NAMESPACE),
         ({"namespaces": {}}, Kind.NAMESPACE_GONE, Mend.NAMESPACE),
         ({"settings": {"net/ipv4/ip_forward": "0"}}, Kind.SETTING, Mend.SETTING),
-        ({"rules": Listing()}, Kind.RULES, Mend.RULES),
+        ({"rules": {}}, Kind.RULES, Mend.RULES),
         ({"monitored": frozenset()}, Kind.MONITOR_GONE, Mend.RESTART),
     ],
 )
@@ -123,12 +123,24 @@ def test_the_administrators_bridge_is_not_made_by_us_and_keeps_its_mtu() -> None
     assert (gone.kind, gone.mend) == (Kind.BRIDGE_GONE, Mend.ADMIN)
 
 
+def test_what_has_the_bridges_name_and_is_not_ours_is_left_alone() -> None:
+    theirs = replace(FOUND, links=links(replace(BRIDGE, ours=False), replace(VETH, master=0)), settings={"net/ipv4/conf/docker0/x": "0"})
+    told = compare(replace(WANTED, settings={"net/ipv4/conf/docker0/x": "1"}), theirs)
+    assert [(difference.kind, difference.mend) for difference in told] == [(Kind.BRIDGE_FOREIGN, Mend.ADMIN)]
+
+
 def test_a_difference_names_the_containers_that_it_cuts_off() -> None:
     shared = replace(WANTED, sandboxes={"web": ("web", "side")}, running={"web": "web", "side": "sidecar"})
     [difference] = compare(shared, replace(FOUND, links=links(BRIDGE), monitored=None))
     assert difference.sentence == "the interface veth1 is gone (container web and sidecar)"
     assert difference.concerns(frozenset({"side"}))
     assert not difference.concerns(frozenset({"other"}))
+
+
+def test_what_concerns_a_whole_network_is_judged_whatever_a_container_does() -> None:
+    [difference] = compare(WANTED, replace(FOUND, addresses={}))
+    assert difference.containers == ("web",)
+    assert not difference.concerns(frozenset({"web"}))
 
 
 def test_what_is_being_started_or_cleared_away_is_not_judged() -> None:
