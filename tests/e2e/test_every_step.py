@@ -92,6 +92,7 @@ def in_engine(host: Host, folder: Path, work: Callable[[Engine], Coroutine[None,
 
     async def main() -> T:
         flags = ["--data-root", str(folder / "data"), "--exec-root", str(folder / "run"), "--config-file", str(folder / "daemon.json")]
+        flags.append("--repair=false")  # what looks after the host by itself would have steps in between
         engine = await open_engine(load(flags))
         try:
             return await work(engine)
