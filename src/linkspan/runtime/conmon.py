@@ -89,11 +89,17 @@ class Conmon:
     root: Path
 
     async def run(
-        self, folder: Folder, *options: str | Path, pass_fds: Sequence[int] = (), attach: Callable[[], Awaitable[None]] | None = None
+        self,
+        folder: Folder,
+        *options: str | Path,
+        way: Sequence[str | Path] = (),
+        pass_fds: Sequence[int] = (),
+        attach: Callable[[], Awaitable[None]] | None = None,
     ) -> Running:
         """Start a process under a monitor of its own and return when the process exists.
 
-        `attach` is called when the monitor's socket is there and the process is not yet (for an exec).
+        `way` is the command that leads to the runtime, if it needs one. `attach` is called when the monitor's socket is there and the
+        process is not yet (for an exec).
         Raises CommandFailed with the runtime's sentence, InvalidInput if that says that the command cannot be run.
         """
         async with contextlib.AsyncExitStack() as stack:
@@ -102,7 +108,7 @@ class Conmon:
             environment = {**_ENVIRONMENT, "_OCI_SYNCPIPE": str(sync.write_end), **(attaching.environment if attaching else {})}
             descriptors = (sync.write_end, *(attaching.descriptors if attaching else ()), *pass_fds)
             monitor = await process.start(
-                *(*self._command(folder), *options),
+                *(*self._command(folder, way), *options),
                 cwd=folder.bundle,  # conmon drops a mark into its working directory when memory runs out
                 env=environment,
                 stderr=asyncio.subprocess.PIPE,
@@ -115,8 +121,8 @@ class Conmon:
             _, errors = await monitor.communicate()
         return self._running(folder, report, errors.decode(errors="replace"))
 
-    def _command(self, folder: Folder) -> list[str | Path]:
-        program, *first = self.choice.creator
+    def _command(self, folder: Folder, way: Sequence[str | Path]) -> list[str | Path]:
+        program, *first = (*way, self.choice.program)
         runtime = [*first, f"--root={self.root}", f"--log={folder.runtime_log}", "--log-format=json"]
         return [
             *(self.program, "--api-version", "1", "--runtime", program, "--bundle", folder.bundle),

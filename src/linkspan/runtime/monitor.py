@@ -79,6 +79,7 @@ class Runtime:
                     *("--cid", container.id, "--cuuid", container.id, "--name", container.name),
                     *("--log-path", f"k8s-file:{self._containers / container.id / 'container.log'}"),
                     *_stream_options(container.spec.process),
+                    way=self._choice.way,
                     pass_fds=launch.reserved,
                 )
             )

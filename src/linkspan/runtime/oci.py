@@ -24,11 +24,6 @@ class Choice:
     way: tuple[str | Path, ...] = ()
     """The command that leads to the program when a container is created (a program and its first arguments); empty: none is needed."""
 
-    @property
-    def creator(self) -> tuple[str | Path, ...]:
-        """The command line that creates containers, the runtime's own arguments still missing."""
-        return (*self.way, self.program)
-
 
 async def choose_runtime(wanted: str = "") -> Choice:
     """Return the runtime to use: the wanted one (crun, runc or a path), else crun if it can run here, else runc.
