@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -158,6 +158,19 @@ class Engine:
             return answer.status, json.loads(text)
         except ValueError:
             return answer.status, text
+
+    @contextlib.contextmanager
+    def following(self, ref: str) -> Iterator[Iterator[str]]:
+        """The lines of `docker logs -f`, as they come, from the first on."""
+        process = self.host.spawn(
+            *self.client, "logs", "-f", ref, stdout=subprocess.PIPE, text=True, env={"DOCKER_HOST": f"unix://{self.socket}"}
+        )
+        try:
+            assert process.stdout is not None
+            yield iter(process.stdout)
+        finally:
+            process.kill()
+            process.wait()
 
     def inspect(self, ref: str) -> dict[str, Any]:
         """Return what `docker inspect` says of a container."""

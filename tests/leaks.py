@@ -57,7 +57,7 @@ def _shown(engine: Engine, container_id: str) -> Shown:
     return Shown(
         id=found["Id"],
         name=found["Name"].removeprefix("/"),
-        running=found["State"]["Running"],
+        running=found["State"]["Status"] in ("running", "paused"),
         pid=found["State"]["Pid"],
         sandbox=Path(key).name if key.startswith(str(engine.folder)) else "",
         mode=found["HostConfig"]["NetworkMode"],

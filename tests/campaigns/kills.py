@@ -78,12 +78,15 @@ class Campaign:
 
     def _meanwhile(self) -> None:
         """What happens while no engine runs: nothing, an end, the next engine's early death."""
-        boxes = [box for worker in self.workers for box in worker.boxes if box.states == {"running"} and box.pid]
-        if boxes and self.random.random() < 0.4:
-            box = self.random.choice(boxes)
+        boxes = [box for worker in self.workers for box in worker.boxes if box.states == {"running"}]
+        if (alive := [box for box in boxes if box.pid]) and self.random.random() < 0.4:
+            box = self.random.choice(alive)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(box.pid, signal.SIGKILL)
             box.ended_alone(137)
+            for member in boxes:
+                if member.target is box and not member.pid:  # its restart was cut off: it waits for its target now
+                    member.states.add("restarting")
         if self.random.random() < 0.3:
             self.engine.die_in_its_start(self.random.uniform(0.1, 0.6))
             self.kills += 1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import kills, steps
+from tests.campaigns import gap, kills, steps
 from tests.campaigns.campaign import Scale
 
 pytestmark = pytest.mark.kernel
@@ -21,3 +21,9 @@ def test_what_was_acknowledged_outlives_kills(tmp_path: Path) -> None:
     result = kills.run(Scale(folder=tmp_path, share=0.03, seed=11))
     assert not result.found
     assert result.tried.startswith(("6 kills", "7 kills"))
+
+
+def test_no_restart_interrupts_traffic(tmp_path: Path) -> None:
+    result = gap.run(Scale(folder=tmp_path, share=0.15, seed=3))
+    assert not result.found
+    assert result.tried.startswith("3 restarts and 30 reloads")
