@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import lacking
 from tests.engines import LINKSPAN, Engine, processes
-from tests.hosts import until
+from tests.hosts import Host, until
 from tests.kernel.imagestores import docker_archive, tar_of_files
 
 pytestmark = pytest.mark.kernel
@@ -245,3 +245,44 @@ def refused_start(engine: Engine, *flags: str) -> str:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     return done.stderr
+
+
+def test_a_store_that_cannot_be_read_stops_the_start_and_nothing_else(new_engine: Callable[..., Engine]) -> None:
+    """The engine says what to do and ends; what runs goes on, nothing is swept, and the store is as it was."""
+    engine = new_engine()
+    prepare(engine)
+    engine.stop()
+    store = engine.folder / "data" / "linkspan.db"
+    whole = store.read_bytes()
+    newer = bytearray(whole)
+    newer[60:64] = (99).to_bytes(4)  # the version that its owner gave it (sqlite.org/fileformat.html)
+    faults: tuple[tuple[bytes | None, str], ...] = (
+        (whole[: len(whole) // 2], "restore a copy"),
+        (b"not a database " * 1000, "restore a copy"),
+        (bytes(newer), "written by a newer linkspan"),
+        (b"", "empty or missing, but folders of containers are there"),
+        (None, "empty or missing, but folders of containers are there"),
+    )
+    folders = sorted((engine.folder / "data" / "containers").iterdir())
+    for content, word in faults:
+        if content is None:
+            store.unlink()
+        else:
+            store.write_bytes(content)
+        assert word in refused_start(engine)
+        assert (store.read_bytes() if store.exists() else None) == content
+        assert sorted((engine.folder / "data" / "containers").iterdir()) == folders
+        assert engine.page("http://127.0.0.1:8080/") == "web"
+    store.write_bytes(whole)
+    engine.start()
+    assert engine.page("http://127.0.0.1:8080/") == "web"
+    assert len(engine.docker("ps", "-aq").split()) == 4
+
+
+def test_a_first_start_on_a_full_disk(data: Disk, new_engine: Callable[..., Engine], host: Host, tmp_path: Path) -> None:
+    data.fill("bytes")
+    engine = Engine(host, tmp_path / "e")
+    (tmp_path / "e" / "daemon.json").write_text("{}")
+    assert FULL.search(refused_start(engine, "--config-file", str(tmp_path / "e" / "daemon.json")))
+    data.free()
+    assert new_engine().docker("run", "--rm", "busybox", "echo", "room again") == "room again"

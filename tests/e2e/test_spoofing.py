@@ -1,10 +1,18 @@
 """A container cannot take another's MAC or address on its bridge: real frames, written by hand in its namespace."""
 
+import asyncio
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from linkspan.config import load
+from linkspan.engine.engine import UNGUARDED, open_engine
+from linkspan.engine.purge import purge
+from linkspan.engine.requests import CreateRequest
+from linkspan.kernel import nft
+from linkspan.model.container import NetworkConfig, NetworkMode
 from tests.engines import Engine
 from tests.frames import ARP, BROADCAST, IPV4, IPV6, QINQ, UNKNOWN, VLAN, arp, arriving, frame, sending, udp
 from tests.hosts import Host, until
@@ -173,6 +181,34 @@ def test_purge_leaves_no_rule(new_engine: Callable[..., Engine]) -> None:
     engine.linkspan("daemon", *roots(engine), "--purge")
     assert engine.host.sh("nft", "list", "ruleset") == ""
     engine.start()
+
+
+def test_a_kernel_without_nftables_for_bridges(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Everything else works, and what is missing is said once. The engine runs in this process: such a kernel cannot be made."""
+    monkeypatch.setattr(nft.Firewall, "sees_frames", property(lambda _: False))
+    (tmp_path / "daemon.json").write_text("{}")
+    places = (("--data-root", "data"), ("--exec-root", "run"), ("--config-file", "daemon.json"))
+    config = load([word for flag, name in places for word in (flag, str(tmp_path / name))])
+
+    async def life() -> None:
+        engine = await open_engine(config)
+        try:
+            process = CreateRequest(
+                image="busybox", name="box", cmd=("sleep", "100"), network=NetworkConfig(mode=NetworkMode(kind="bridge"))
+            )
+            await engine.containers.create(process)
+            await engine.lifecycle.start("box")
+            assert UNGUARDED in (await engine.system.info()).warnings
+            await engine.lifecycle.remove("box", force=True)
+        finally:
+            await engine.close()
+
+    host.run(lambda: asyncio.run(life()))
+    assert host.sh("nft", "list", "tables") == "table inet linkspan\n"
+    assert [record.message for record in caplog.records].count(UNGUARDED) == 1
+    host.run(lambda: purge(config))
 
 
 def answers_ping(engine: Engine, name: str, *target: str) -> bool:

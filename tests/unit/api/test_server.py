@@ -1,6 +1,7 @@
 """The server: versions, headers, errors, sockets, and what becomes of work whose client hangs up."""
 
 import asyncio
+import grp
 import io
 import logging
 import os
@@ -12,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from linkspan.api import listen
 from linkspan.api.server import ROUTES, Server
 from linkspan.errors import Conflict, EngineError, InvalidInput, NotFound, NotModified
 from linkspan.model.finding import Finding, Level, Report
@@ -314,3 +316,23 @@ def test_an_address_that_cannot_be_served_is_refused(address: str) -> None:
         await server.close()
 
     asyncio.run(scenario())
+
+
+def test_the_socket_is_roots_alone_until_it_is_the_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no moment at which others could connect: the mode that the file is born with is narrower than the one it gets."""
+    modes: list[int] = []
+
+    def seen(path: Path, uid: int, gid: int) -> None:
+        modes.append(stat.S_IMODE(path.stat().st_mode))
+        real(path, uid, gid)
+
+    real = os.chown
+    monkeypatch.setattr(os, "chown", seen)
+    previous = os.umask(0)
+    try:
+        [listener] = listen.bind(f"unix://{tmp_path / 's'}", grp.getgrgid(os.getgid()).gr_name)
+    finally:
+        os.umask(previous)
+    assert modes == [0o600]
+    assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o660
+    listener.close()
