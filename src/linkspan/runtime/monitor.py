@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from linkspan.errors import CommandFailed, Conflict, EngineError
-from linkspan.kernel import process
+from linkspan.kernel import cgroup, process
 from linkspan.model.container import Container, Exec, Process, Spec
 from linkspan.runtime import attach as attachments
 from linkspan.runtime import devices
@@ -23,7 +23,7 @@ from linkspan.runtime.exec import Execution, Starter, exec_folder
 from linkspan.runtime.filters import Filters
 from linkspan.runtime.host import inspect_host
 from linkspan.runtime.oci import Choice
-from linkspan.runtime.spec import Launch, render, validate
+from linkspan.runtime.spec import Launch, cgroup_path, render, validate
 from linkspan.runtime.users import User
 
 T = TypeVar("T")
@@ -120,13 +120,16 @@ class Runtime:
     async def delete(self, container_id: str) -> None:
         """End what still runs of the container and remove what lasts no longer than its run. Idempotent."""
         folder = self._folder(container_id)
-        if not folder.bundle.exists() and not (self._root / container_id).exists():
+        record = self._root / container_id
+        if not folder.bundle.exists() and not record.exists():
             return
-        await self._call("delete", "--force", container_id)
+        if not await asyncio.to_thread(_is_over, folder, container_id):
+            await self._call("delete", "--force", container_id)
         self._unbind(container_id)
         await self._end_monitor(folder)
         self._attachments.pop(container_id, None)
-        await asyncio.to_thread(shutil.rmtree, folder.bundle, ignore_errors=True)
+        for left in (record, folder.bundle):
+            await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
 
     async def sweep(self, container_id: str) -> None:
         """End a start that an engine did not live to record. It may still be under way: then it is let come to its end first."""
@@ -277,6 +280,15 @@ async def _completed(start: Coroutine[None, None, T]) -> T:
     except asyncio.CancelledError:
         await asyncio.gather(task, return_exceptions=True)
         raise
+
+
+def _is_over(folder: Folder, container_id: str) -> bool:
+    """Whether nothing of a container runs any more, and then remove its cgroups.
+
+    The runtime has nothing left to do then but to forget its record, which is a folder: a process less at the end of each container.
+    """
+    pids = (_number(folder.process_pid), _number(folder.monitor_pid))
+    return not any(pid is None or process.start_time(pid) for pid in pids) and cgroup.remove(cgroup_path(container_id))
 
 
 def _under_way(folder: Folder) -> bool:

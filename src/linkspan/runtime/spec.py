@@ -47,6 +47,11 @@ class Launch:
     """File descriptors (host ports) that the monitor keeps open as long as the container runs."""
 
 
+def cgroup_path(container_id: str) -> str:
+    """Return where a container's processes are in every hierarchy."""
+    return f"linkspan/{container_id}"
+
+
 def render(launch: Launch, host: Host, devices: Sequence[Node]) -> Json:
     """Return the config.json of a container. `devices` are those it asked for (`devices.gather`).
 
@@ -113,7 +118,7 @@ def _linux(launch: Launch, host: Host, devices: Sequence[Node]) -> Json:
     open_paths = spec.security.privileged or "systempaths=unconfined" in spec.security.options
     linux: Json = {
         "namespaces": _namespaces(launch, host),
-        "cgroupsPath": f"/linkspan/{launch.container.id}",
+        "cgroupsPath": f"/{cgroup_path(launch.container.id)}",
         "resources": {**_limits(spec.resources, host), "devices": _device_rules(spec.security, devices)},
         "sysctl": _sysctls(launch),
         "maskedPaths": [] if open_paths else _MASKED,
