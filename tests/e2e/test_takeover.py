@@ -166,13 +166,34 @@ def test_networks_keep_their_ids(new_engine: Callable[..., Engine]) -> None:
     assert engine.docker("network", "ls", "--no-trunc") == listed
 
 
-def test_an_engine_that_starts_on_a_used_root_is_refused(new_engine: Callable[..., Engine]) -> None:
+SECOND_ENGINES = (
+    ("e/data", "e/run", "e/run/linkspan.sock", "another engine is using"),
+    ("e/data", "other/run", "other/linkspan.sock", "another engine is using"),
+    ("other/data", "e/run", "other/linkspan.sock", "another engine is using"),
+    ("other/data", "other/run", "e/run/linkspan.sock", "another engine (pid"),
+    ("other/data", "other/run", "other/linkspan.sock", "another engine (pid"),
+)
+"""Data root, exec root, socket, and why an engine with them is refused in the host of one with e/data, e/run and e/run/linkspan.sock."""
+
+
+def test_a_second_engine_is_refused_and_disturbs_nothing(new_engine: Callable[..., Engine], outside: Host, tmp_path: Path) -> None:
     engine = new_engine()
-    roots = ("--data-root", engine.folder / "data", "--exec-root", engine.folder / "run")
-    done = engine.try_linkspan("daemon", *roots)
-    assert done.status == 1
-    assert "another engine is using" in done.err
-    engine.docker("version")
+    engine.serve("web", "-p", "8080:80")
+    rules = engine.host.sh("nft", "list", "ruleset")
+    for data, run, socket, reason in SECOND_ENGINES:
+        roots = ("--data-root", tmp_path / data, "--exec-root", tmp_path / run)
+        done = engine.try_linkspan("daemon", *roots, "-H", f"unix://{tmp_path / socket}")
+        assert done.status == 1
+        assert reason in done.err
+    assert engine.host.sh("nft", "list", "ruleset") == rules
+    assert b"web" in outside.ask_http(HOST_ADDRESS, 8080)
+    assert engine.docker("ps", "--format", "{{.Names}}") == "web"
+
+
+def test_engines_of_two_hosts_share_a_machine(new_engine: Callable[..., Engine], tmp_path: Path) -> None:
+    new_engine()
+    with Host(tmp_path / "other.net") as other, Engine(other, tmp_path / "o") as second:
+        assert second.docker("run", "--rm", "busybox", "echo", "hello") == "hello"
 
 
 def test_sigterm_is_a_clean_stop(new_engine: Callable[..., Engine]) -> None:

@@ -1,6 +1,7 @@
 """The engine: its parts, put together once."""
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from linkspan.engine.upkeep import Upkeep
 from linkspan.errors import EngineError
 from linkspan.images.store import ImageStore
 from linkspan.kernel import process
+from linkspan.kernel.claim import claim_folder, claim_network
 from linkspan.kernel.nft import Firewall
 from linkspan.kernel.thread import KernelThread
 from linkspan.runtime.monitor import Runtime
@@ -55,6 +57,7 @@ class Engine:
     upkeep: Upkeep
     _store: Store
     _kernel: KernelThread
+    _claims: contextlib.ExitStack
 
     async def close(self) -> None:
         """Stop serving; containers and their traffic go on unless the settings say otherwise."""
@@ -62,7 +65,7 @@ class Engine:
         await self.lifecycle.shut_down()
         self.events.close()
         await asyncio.to_thread(self._kernel.stop)
-        self._store.close()
+        self._claims.close()
 
 
 async def open_engine(config: Config) -> Engine:
@@ -74,17 +77,17 @@ async def open_engine(config: Config) -> Engine:
     _make_roots(config)
     # Without its store, an engine would take the folders of all containers for nobody's.
     folders = any(not folder.name.startswith(".") for folder in (config.data_root / "containers").iterdir())
-    store = SqliteStore(config.data_root / "linkspan.db", expected=folders)
-    kernel = KernelThread()
-    try:
-        return await _assemble(config, store, kernel)
-    except BaseException:
-        kernel.stop()
-        store.close()
-        raise
+    with contextlib.ExitStack() as claims:
+        store = SqliteStore(config.data_root / "linkspan.db", expected=folders)
+        claims.callback(store.close)
+        claims.enter_context(claim_folder(config.exec_root))
+        claims.enter_context(claim_network())
+        kernel = KernelThread()
+        claims.callback(kernel.stop)
+        return await _assemble(config, store, kernel, claims)
 
 
-async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engine:
+async def _assemble(config: Config, store: Store, kernel: KernelThread, claims: contextlib.ExitStack) -> Engine:
     choice = await choose_runtime(config.runtime)
     logger.info("%s: %s", choice.name, choice.reason)
     rules = await kernel.run(Firewall)
@@ -125,6 +128,7 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread) -> Engin
         upkeep=upkeep,
         _store=store,
         _kernel=kernel,
+        _claims=claims.pop_all(),
     )
 
 

@@ -1,11 +1,13 @@
 """Taking off the host what the engine made there: after `linkspan down --purge` nothing but the data root is left."""
 
+import contextlib
 import shutil
 
 from linkspan.config import Config
 from linkspan.engine.networks import FORWARDING
 from linkspan.errors import Conflict
 from linkspan.kernel import link, mount, netns, process, sysctl
+from linkspan.kernel.claim import claim_folder, claim_network
 from linkspan.kernel.nft import Firewall
 from linkspan.plan.firewall import table_removal
 from linkspan.plan.guard import guard_removal
@@ -19,8 +21,12 @@ def purge(config: Config) -> None:
 
     Raises Conflict if an engine or a container runs. Idempotent.
     """
-    store = SqliteStore(config.data_root / "linkspan.db")
-    try:
+    with contextlib.ExitStack() as claims:
+        store = SqliteStore(config.data_root / "linkspan.db")
+        claims.callback(store.close)
+        if config.exec_root.exists():
+            claims.enter_context(claim_folder(config.exec_root))
+        claims.enter_context(claim_network())
         states = {container.name: container.state for container in store.containers() if container.state.running}
         alive = [name for name, state in states.items() if process.is_alive(state.monitor_pid, state.monitor_start)]
         if alive:
@@ -35,5 +41,3 @@ def purge(config: Config) -> None:
         if (former := store.setting(FORWARDING)) is not None:
             sysctl.put(FORWARDING, former)
         shutil.rmtree(config.exec_root, ignore_errors=True)
-    finally:
-        store.close()
