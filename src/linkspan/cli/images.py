@@ -126,7 +126,7 @@ def _tag(client: Client, given: Given) -> int:
     parsed = reference.parse(target)
     if parsed.digest:
         raise CommandError("refusing to create a tag with a digest reference")
-    client.post(f"/images/{quote(source)}/tag", repo=f"{parsed.registry}/{parsed.path}", tag=parsed.tag or "latest")
+    client.post(f"/images/{quote(source)}/tag", repo=parsed.name, tag=parsed.or_latest().tag)
     return 0
 
 

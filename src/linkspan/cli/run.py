@@ -78,7 +78,7 @@ def _hinted(command: str) -> Iterator[None]:
 
 
 def _body(given: Given, image: str, arguments: list[str]) -> JsonObject:
-    reference.parse(image)
+    reference.check(image)
     if given.text("pull") not in ("always", "missing", "never"):
         raise CommandError(f'invalid pull option: \'{given.text("pull")}\': must be one of "always", "missing" or "never"')
     body = create_body(given, image, arguments)
@@ -127,8 +127,7 @@ def _create_with_image(client: Client, given: Given, body: JsonObject) -> JsonOb
         if error.code != 404 or pull != "missing" or "no such image" not in error.message.lower():
             raise
     if not given.switch("quiet"):
-        parsed = reference.parse(image)
-        complain(f"Unable to find image '{parsed.familiar}{parsed.suffix}' locally")
+        complain(f"Unable to find image '{reference.parse(image).or_latest()}' locally")
     _pull(client, given, image)
     return _post(client, given, body)
 

@@ -24,7 +24,7 @@ def pull_image(client: Client, image: str, platform: str, out: TextIO | None) ->
     """
     parsed = reference.parse(image)
     query = {
-        "fromImage": f"{parsed.registry}/{parsed.path}",
+        "fromImage": parsed.name,
         "tag": parsed.digest or parsed.tag or "latest",
         "platform": platform,
     }
@@ -38,7 +38,7 @@ def _pull(client: Client, given: Given) -> int:
     if not parsed.tag and not parsed.digest and not quiet:
         print("Using default tag: latest", flush=True)
     pull_image(client, given.arguments[0], given.text("platform"), None if quiet else sys.stdout)
-    print(parsed.full)
+    print(parsed.or_latest().full)
     return 0
 
 

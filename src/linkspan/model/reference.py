@@ -1,11 +1,11 @@
 """Names of images: `busybox`, `localhost:5000/team/app:1.2`, `busybox@sha256:…`.
 
-Grammar and words: distribution/reference, which Docker uses. A short name belongs to docker.io, and to its `library` if it has no user.
+The engine and the command share this parser, so it imports nothing that takes time (dataclasses would). Grammar and words:
+distribution/reference, which Docker uses. A short name belongs to docker.io, and to its `library` if it has no user.
 """
 
 import re
-from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 from linkspan.errors import InvalidInput
 
@@ -14,6 +14,8 @@ DEFAULT_TAG = "latest"
 NAME_LIMIT = 255
 """Characters of domain and path together."""
 
+_LONGEST = 1024
+"""Characters; more than the longest name, tag and digest together have."""
 _LEGACY_DOMAIN = "index.docker.io"
 _OFFICIAL = "library/"
 _DOMAIN_PART = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
@@ -25,8 +27,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _BARE_ID = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class Reference(NamedTuple):
     """A full name. `str()` gives the short form that people write and read, `busybox:latest`."""
 
     domain: str
@@ -37,6 +38,8 @@ class Reference:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse what a user wrote; adds no tag. Raises InvalidInput in Docker's words."""
+        if len(text) > _LONGEST:
+            raise InvalidInput("invalid reference format")
         if _BARE_ID.fullmatch(text):
             raise InvalidInput(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
         named, has_digest, digest = text.partition("@")
@@ -81,7 +84,7 @@ class Reference:
 
     def or_latest(self) -> Self:
         """With tag `latest` if it has neither tag nor digest."""
-        return self if self.tag or self.digest else replace(self, tag=DEFAULT_TAG)
+        return self if self.tag or self.digest else self._replace(tag=DEFAULT_TAG)
 
     def __str__(self) -> str:
         return self.short_name + self.suffix

@@ -150,7 +150,7 @@ def test_import(call: Call, engine: FakeEngine, tmp_path: Path) -> None:
 )
 def test_names(name: str, familiar: str, full: str) -> None:
     parsed = reference.parse(name)
-    assert (parsed.familiar, parsed.full) == (familiar, full)
+    assert (parsed.short_name, parsed.or_latest().full) == (familiar, full)
 
 
 @pytest.mark.parametrize("name", ["", "b::", "a b", "-x", "x:", "x:-t", "a//b", "x@sha256:123", "../x", "x/", "a" + ":" + "t" * 200])

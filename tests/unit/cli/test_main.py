@@ -156,3 +156,13 @@ def test_ps_imports_little(engine: FakeEngine) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, "-H", engine.host, "ps", "-q"], stdout=subprocess.PIPE, check=True)
     assert done.stdout == b"[]\n"
+
+
+def test_names_of_images_cost_nothing_but_regular_expressions() -> None:
+    program = (
+        "import re, typing, os, sys; before = set(sys.modules); import linkspan.cli.reference; print(sorted(set(sys.modules) - before - "
+        "{'linkspan', 'linkspan.cli', 'linkspan.cli.failures', 'linkspan.cli.reference', 'linkspan.errors', 'linkspan.model', "
+        "'linkspan.model.reference'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
+    assert done.stdout == b"[]\n"
