@@ -18,6 +18,8 @@ from linkspan.runtime.monitor import Runtime
 from linkspan.runtime.users import resolve_user
 from linkspan.store.base import Store
 
+KEPT = 1000
+"""Execs of a container that do not run and can still be asked for."""
 logger = logging.getLogger(__name__)
 
 
@@ -75,6 +77,7 @@ class Execs:
             attach_stderr=request.attach_stderr,
             detach_keys=request.detach_keys,
         )
+        self._forget_old(container.id)
         self._execs[made.id] = made
         self._events.container(container, f"exec_create: {' '.join(request.cmd)}", execID=made.id)
         return made.id
@@ -121,6 +124,12 @@ class Execs:
     def forget(self, container_id: str) -> None:
         """Drop the execs of a removed container."""
         self._execs = {key: made for key, made in self._execs.items() if made.container != container_id}
+
+    def _forget_old(self, container_id: str) -> None:
+        """Make room: an exec that nobody starts, or that has ended, stays only until many others came after it."""
+        kept = [key for key, made in self._execs.items() if made.container == container_id and not made.running]
+        for key in kept[: max(0, len(kept) - KEPT + 1)]:
+            del self._execs[key]
 
     def _running(self, ref: str) -> Container:
         container = self._lookup.container(ref)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 from linkspan.engine.lookup import Lookup
@@ -22,15 +23,18 @@ class PendingAttachment:
     Iterate over it for (1 stdout | 2 stderr, bytes).
     """
 
-    def __init__(self, request: AttachRequest, log: Path | None) -> None:
+    def __init__(self, request: AttachRequest, log: Path | None, closed: "Callable[[PendingAttachment], None]") -> None:
         self._request = request
         self._log = log
+        self._closed = closed
         self._live: asyncio.Future[Attachment | None] = asyncio.get_running_loop().create_future()
 
-    def connect(self, attachment: Attachment | None) -> None:
-        """Make it live; None: the container will not run."""
-        if not self._live.done():
-            self._live.set_result(attachment)
+    def connect(self, attachment: Attachment | None) -> bool:
+        """Make it live; None: the container will not run. Returns whether anybody still wants it."""
+        if self._live.done():
+            return False
+        self._live.set_result(attachment)
+        return True
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, bytes]]:
         if self._log is not None:
@@ -54,6 +58,7 @@ class PendingAttachment:
             await live.close_stdin()
 
     async def close(self) -> None:
+        self._closed(self)
         self.connect(None)
         live = await self._live
         if live is not None:
@@ -85,7 +90,7 @@ class Streams:
         if container.state.status is Status.RESTARTING:
             raise Conflict(f"container {ref} is restarting, wait until the container is running")
         log = self._log_path(container)
-        pending = PendingAttachment(request, log if request.logs and log.exists() else None)
+        pending = PendingAttachment(request, log if request.logs and log.exists() else None, partial(self._closed, container.id))
         if container.state.running:
             pending.connect(await self._runtime.attach(container.id, stdin=pending.sends(container)))
         else:
@@ -115,7 +120,9 @@ class Streams:
         self._ends.pop(container_id, None)
         container = self._lookup.container(container_id)
         for pending in self._pending.pop(container_id, set()):
-            pending.connect(await self._runtime.attach(container_id, stdin=pending.sends(container)))
+            attachment = await self._runtime.attach(container_id, stdin=pending.sends(container))
+            if not pending.connect(attachment):  # its client has hung up meanwhile
+                await attachment.close()
 
     def ended(self, container_id: str) -> None:
         """Let those who follow the log read it to its end and stop."""
@@ -127,6 +134,13 @@ class Streams:
         self.ended(container_id)
         for pending in self._pending.pop(container_id, set()):
             pending.connect(None)
+
+    def _closed(self, container_id: str, pending: PendingAttachment) -> None:
+        waiting = self._pending.get(container_id)
+        if waiting is not None:
+            waiting.discard(pending)
+            if not waiting:
+                del self._pending[container_id]
 
     def _end(self, container: Container) -> asyncio.Event:
         if container.state.running or container.state.status is Status.RESTARTING:

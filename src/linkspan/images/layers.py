@@ -28,7 +28,8 @@ _OPENERS = {GZIP_MAGIC: gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ\0": lzma.
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _WRONG_WHITEOUTS = (".wh.", ".wh..", ".wh...")
 """Whiteouts of nothing, of a folder by itself and of the folder above."""
-_DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+_DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, ValueError, IndexError, OverflowError)
+"""ValueError and what follows it: tarfile lets them pass where an extended header lies about sparse files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,9 @@ class RouteSocket:
 
     def get(self, kind: int, message: nlmsg) -> nlmsg:
         """Return the one object that `message` names; raises NetlinkError, with ENODEV if there is none."""
-        return next(self._ask(kind, message))
+        for answer in self._ask(kind, message):
+            return answer
+        raise OSError(errno.ENODATA, "the kernel named no object")
 
     def dump(self, kind: int, message: nlmsg) -> list[nlmsg]:
         """Return all objects that match `message`; raises NetlinkError, OSError if they change all the time."""
@@ -97,7 +99,7 @@ class RouteSocket:
         while True:
             data = self._received()
             interrupted |= not data
-            for answer in self._marshal.parse(data):
+            for answer in self._parsed(data):
                 header = answer["header"]
                 if header["sequence_number"] != self._sequence:
                     continue  # the rest of an answer that an earlier caller did not read to its end
@@ -112,6 +114,12 @@ class RouteSocket:
                 yield answer
                 if not header["flags"] & NLM_F_MULTI:
                     return
+
+    def _parsed(self, data: bytes) -> list[nlmsg]:
+        try:
+            return list(self._marshal.parse(data))
+        except (struct.error, ValueError, LookupError, TypeError) as error:
+            raise OSError(errno.EBADMSG, "the kernel's answer cannot be read") from error
 
     def _received(self) -> bytes:
         """Wait for an answer; empty if the kernel had to drop some because earlier ones were not read."""

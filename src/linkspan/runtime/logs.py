@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from linkspan.kernel.watch import FileWatch
 
+LONGEST_LINE = 1 << 20
+"""Bytes. conmon writes lines of some kilobytes; a crash of the host can leave gigabytes of zeros."""
 _CHUNK = 256 << 10
 _STREAMS = {b"stdout": 1, b"stderr": 2}
 
@@ -111,14 +113,20 @@ async def _changed_or_ended(watch: FileWatch, end: asyncio.Event) -> None:
 
 
 class _Splitter:
-    """Cuts chunks into whole lines; what has no newline yet waits for the next chunk."""
+    """Cuts chunks into whole lines; what has no newline yet waits for the next chunk. Lines that are too long are left out."""
 
     def __init__(self) -> None:
         self._rest = b""
+        self._overlong = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the lines that are now whole, without their newlines."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if self._overlong and lines:
+            del lines[0]
+            self._overlong = False
+        if len(self._rest) > LONGEST_LINE:
+            self._rest, self._overlong = b"", True
         return lines
 
 
@@ -141,7 +149,7 @@ def _is_end(line: bytes) -> bool:
 
 def _lines_backwards(file: BinaryIO, end: int, chunk: int) -> Iterator[tuple[int, bytes]]:
     """Yield (offset, line without newline) from the last line to the first, reading no more of the file than is asked for."""
-    position, rest = end, b""
+    position, rest, overlong = end, b"", False
     while position > 0:
         size = min(chunk, position)
         position -= size
@@ -149,11 +157,14 @@ def _lines_backwards(file: BinaryIO, end: int, chunk: int) -> Iterator[tuple[int
         block = file.read(size) + rest
         first, newline, others = block.partition(b"\n")
         offset = position + len(block)
-        for line in reversed(others.split(b"\n")):
+        for line in reversed(others.split(b"\n") if newline else ()):
             offset -= len(line)
-            if line:
+            if line and not overlong:
                 yield offset, line
             offset -= 1
+            overlong = False
         rest = first + newline
+        if overlong or len(rest) > LONGEST_LINE:
+            rest, overlong = b"", True
     if rest:
         yield 0, rest.removesuffix(b"\n")
