@@ -104,6 +104,16 @@ def entry_deleted(scene: Scene) -> str:
     return "published-anywhere lacks tcp . 8080"
 
 
+def guard_deleted(scene: Scene) -> str:
+    scene.engine.host.sh("nft", "delete", "table", "bridge", "linkspan")
+    return "the whole table is gone"
+
+
+def owner_deleted(scene: Scene) -> str:
+    scene.engine.host.sh("nft", "flush", "set", "bridge", "linkspan", "owners")
+    return "owners lacks"
+
+
 def bridge_down(scene: Scene) -> str:
     scene.engine.host.sh("ip", "link", "set", "docker0", "down")
     return "the bridge docker0 of network bridge is down"
@@ -161,6 +171,8 @@ ACCIDENTS: tuple[Accident, ...] = (
     rules_flushed,
     table_deleted,
     entry_deleted,
+    guard_deleted,
+    owner_deleted,
     bridge_down,
     bridge_without_address,
     bridge_without_route,

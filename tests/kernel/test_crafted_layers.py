@@ -1,5 +1,6 @@
 """Layers made to write where they must not, or to fill what they can: tamed or refused, and nothing outside of the image changes."""
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from linkspan.errors import EngineError, InvalidInput
 from linkspan.images import layers
@@ -148,6 +151,29 @@ def test_it_is_the_same_for_an_import(store: Store, outside: Path) -> None:
         store.import_root(tar_of(REFUSED["whiteout of the folder above"](str(outside))), "crafted:1")
     store.import_root(tar_of(WAYS_OUT["absolute link"](str(outside))), "crafted:1")
     assert store.rootfs("crafted:1").is_dir()
+
+
+PARTS = st.sampled_from(["..", ".", "a", "b", "c", "OUT", "secret", "folder", ".wh.a", ".wh.secret", ".wh..wh..opq", "..a", ".wh.b", ""])
+PATHS = st.tuples(st.sampled_from(["", "/", "../", UP]), st.lists(PARTS, min_size=1, max_size=4)).map(
+    lambda both: both[0] + "/".join(both[1])
+)
+KINDS = st.sampled_from([tarfile.REGTYPE, tarfile.REGTYPE, FOLDER, LINK, LINK, LINK, HARD, PIPE, CHARACTERS])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(layers_of=st.lists(st.lists(st.tuples(PATHS, KINDS, PATHS), min_size=1, max_size=8), min_size=1, max_size=2))
+def test_whatever_is_in_a_layer_nothing_outside_changes(store: Store, outside: Path, layers_of: list[list[tuple[str, bytes, str]]]) -> None:
+    before = facts(outside.parent)
+
+    def real(path: str) -> str:
+        return path.replace("OUT", str(outside))
+
+    tars = [tar_of(entry(real(name), kind, real(link)) for name, kind, link in entries) for entries in layers_of]
+    with contextlib.suppress(EngineError):
+        store.load(docker_archive(["crafted:1"], *tars))
+        store.rootfs("crafted:1")
+        store.remove("crafted:1")
+    assert facts(outside.parent) == before
 
 
 # What Docker keeps
