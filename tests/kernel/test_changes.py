@@ -123,10 +123,10 @@ def test_addresses_routes_and_forwarding_are_heard_of(host: Host, listening: Lis
     listening(scenario)
 
 
-def test_what_comes_up_is_no_news(host: Host, listening: Listener) -> None:
-    host.sh("ip", "link", "add", "veth1", "type", "veth", "peer", "name", "veth2")
-
+def test_what_is_made_or_comes_up_is_no_news(host: Host, listening: Listener) -> None:
     async def scenario(ears: Ears) -> None:
+        await others(host, "ip", "link", "add", "bridge0", "type", "bridge")
+        await others(host, "ip", "link", "add", "veth1", "master", "bridge0", "type", "veth", "peer", "name", "veth2")
         await others(host, "ip", "link", "set", "veth1", "up")
         await others(host, "ip", "addr", "add", "10.1.2.3/24", "dev", "veth1")
         await others(host, "ip", "link", "set", "lo", "down")  # messages come in order: this one is the last

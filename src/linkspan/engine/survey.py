@@ -63,6 +63,8 @@ class Surveyor:
 
         Interfaces in their namespaces are as `insides` says.
         """
+        if part is Part.NAMESPACES and self._all_bound():
+            return ()  # after every mount of anybody
         networks = self.networks() if Part.LINKS in part else ()
         wanted = replace(
             self._wanted(),
@@ -138,6 +140,10 @@ class Surveyor:
         for network in networks:
             settings |= self._drivers[network.driver].settings(network)
         return settings | ({FORWARDING: "1"} if self._config.ip_forward and settings else {})
+
+    def _all_bound(self) -> bool:
+        sandboxes = [sandbox.id for sandbox in self._store.sandboxes()]
+        return len(self._bound(sandboxes)) == len(sandboxes)
 
     def _bound(self, sandboxes: Iterable[str]) -> frozenset[str]:
         return netns.existing(self._sandboxes.path("any").parent, sandboxes)

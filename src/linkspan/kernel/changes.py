@@ -28,12 +28,15 @@ _LINK, _ADDRESS, _ROUTE, _SETTING = 1 << 0, 1 << 4, 1 << 6, 1 << 23
 _NFTABLES = 1 << 6
 """NFNLGRP_NFTABLES as a bit."""
 _NEWLINK, _DELLINK, _DELADDR, _DELROUTE, _NEWNETCONF = 16, 17, 21, 25, 80
-_ALL_INTERFACES = 0xFFFFFFFF
+_EVERYTHING = 0xFFFFFFFF
+"""All interfaces, all flags."""
 _TABLE_NAME = b"linkspan\0"
 _IFINFO = 16
 _IFLA_IFNAME = 3
 _BUFFER = 1 << 20
 """Bytes that may wait to be read: some thousand messages, when many interfaces go at once."""
+_MOUNTS_PAUSE = 0.3
+"""Seconds from being told of a mount until the next is told: a busy host mounts all the time, and it is never said what."""
 _BATCH = 200
 """Messages that are read before others get their turn."""
 
@@ -75,6 +78,7 @@ class Changes:
         self._route: socket.socket | None = None
         self._rules: socket.socket | None = None
         self._mounts: _Mounts | None = None
+        self._pause: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
         """Begin to listen; raises KernelError."""
@@ -89,6 +93,8 @@ class Changes:
         for opened in filter(None, (self._route, self._rules)):
             _forget(opened)
         self._route = self._rules = None
+        if self._pause is not None:
+            self._pause.cancel()
         if self._mounts is not None:
             asyncio.get_running_loop().remove_reader(self._mounts.fd)
             self._mounts.close()
@@ -124,7 +130,10 @@ class Changes:
             self._lost(error)
 
     def _read_mounts(self, mounts: "_Mounts") -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(mounts.fd)
         mounts.settle()
+        self._pause = loop.call_later(_MOUNTS_PAUSE, loop.add_reader, mounts.fd, self._read_mounts, mounts)
         self._heard(Change(What.MOUNTS))
 
     def _lost(self, error: OSError) -> None:
@@ -248,25 +257,32 @@ def _closing(descriptor: int) -> Iterator[socket.socket | None]:
 # Programs of the classic packet filter: (code, jump if true, jump if false, operand). It reads numbers as the network orders them, and
 # netlink writes them as the machine does, so every operand is turned round.
 _LOAD_BYTE, _LOAD_HALF, _LOAD_WORD, _EQUAL, _ANY_BIT, _RETURN = 0x30, 0x28, 0x20, 0x15, 0x45, 0x06
-_TYPE, _SENDER, _FLAGS, _CONFIGURED = 4, 12, 24, 24
-"""Offsets of nlmsg_type, nlmsg_pid, ifi_flags; and of the interface that a message of RTM_NEWNETCONF is about."""
+_TYPE, _SENDER, _FLAGS, _CHANGED, _CONFIGURED = 4, 12, 24, 28, 24
+"""Offsets of nlmsg_type, nlmsg_pid, ifi_flags, ifi_change; and of the interface that a message of RTM_NEWNETCONF is about."""
 _ACCEPT, _DROP = (_RETURN, 0, 0, 0xFFFFFFFF), (_RETURN, 0, 0, 0)
 
 
 def _only_losses() -> bytes:
-    """Let through what is gone (an interface, an address, a route), what is down, and the forwarding of the whole host."""
-    lowest_byte_of_flags = _FLAGS if sys.byteorder == "little" else _FLAGS + 3
+    """Let through what is gone (an interface, an address, a route), what has gone down, and the forwarding of the whole host.
+
+    An interface that has just been made is down too: the message of its birth says that everything has changed.
+    """
+    lowest = 0 if sys.byteorder == "little" else 3  # the byte of a word that IFF_UP is in
     return _program(
         (_LOAD_HALF, 0, 0, _TYPE),
-        (_EQUAL, 9, 0, _half(_DELLINK)),
-        (_EQUAL, 8, 0, _half(_DELADDR)),
-        (_EQUAL, 7, 0, _half(_DELROUTE)),
+        (_EQUAL, 13, 0, _half(_DELLINK)),
+        (_EQUAL, 12, 0, _half(_DELADDR)),
+        (_EQUAL, 11, 0, _half(_DELROUTE)),
         (_EQUAL, 3, 0, _half(_NEWLINK)),
-        (_EQUAL, 0, 4, _half(_NEWNETCONF)),
+        (_EQUAL, 0, 8, _half(_NEWNETCONF)),
         (_LOAD_WORD, 0, 0, _CONFIGURED),
-        (_EQUAL, 3, 2, _ALL_INTERFACES),
-        (_LOAD_BYTE, 0, 0, lowest_byte_of_flags),
-        (_ANY_BIT, 0, 1, 1),  # IFF_UP
+        (_EQUAL, 7, 6, _EVERYTHING),
+        (_LOAD_WORD, 0, 0, _CHANGED),
+        (_EQUAL, 4, 0, _EVERYTHING),
+        (_LOAD_BYTE, 0, 0, _CHANGED + lowest),
+        (_ANY_BIT, 0, 2, 1),  # IFF_UP
+        (_LOAD_BYTE, 0, 0, _FLAGS + lowest),
+        (_ANY_BIT, 0, 1, 1),
         _DROP,
         _ACCEPT,
     )
