@@ -1,0 +1,144 @@
+"""Looking at the host's interfaces, addresses and routes; and putting back what was lost."""
+
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from linkspan.errors import NotFound
+from linkspan.kernel import address, link, netns, nft, route, survey
+from linkspan.plan import firewall
+from tests.hosts import Host, until
+
+pytestmark = pytest.mark.kernel
+
+T = TypeVar("T")
+GATEWAY, ADDRESS = IPv4Address("172.17.0.1"), IPv4Interface("172.17.0.2/16")
+
+
+@pytest.fixture
+def wired(host: Host, tmp_path: Path) -> Iterator[Path]:
+    """A namespace with eth0 on the host's bridge0, as a container has it; gives its file."""
+    path = tmp_path / "box.net"
+    host.sh("ip", "link", "add", "bridge0", "type", "bridge")
+    host.sh("ip", "addr", "add", "172.17.0.1/16", "dev", "bridge0")
+    host.sh("ip", "link", "set", "bridge0", "up")
+
+    def wire() -> None:
+        netns.create(path)
+        link.create_veth("veth1", "bridge0", path, "eth0", mac="02:00:00:00:00:02")
+        address.configure_inside(path, "eth0", ADDRESS, GATEWAY)
+        link.open_port("veth1", isolated=True)
+
+    host.run(wire)
+    yield path
+    netns.delete(path)
+
+
+@pytest.fixture
+def inside(host: Host, wired: Path) -> Callable[..., str]:
+    return lambda *command: host.sh("nsenter", f"--net={wired}", *command)
+
+
+def test_interfaces_are_found_as_they_are(host: Host, wired: Path) -> None:
+    found = host.run(survey.links)
+    bridge, port = found["bridge0"], found["veth1"]
+    assert (bridge.kind, bridge.ours, bridge.up, bridge.mtu) == ("bridge", False, True, 1500)
+    assert (port.kind, port.ours, port.up, port.master) == ("veth", True, True, bridge.index)
+    assert (port.isolated, port.hairpin, port.doomed) == (True, False, False)
+    host.sh("ip", "link", "set", "veth1", "down", "nomaster")
+    port = host.run(survey.links)["veth1"]
+    assert (port.up, port.master, port.isolated) == (False, 0, False)
+
+
+def test_addresses_and_routes_are_found_by_their_interface(host: Host, wired: Path) -> None:
+    index = host.run(survey.links)["bridge0"].index
+    host.sh("ip", "route", "add", "default", "via", "172.17.0.9")
+    host.sh("ip", "route", "add", "blackhole", "10.9.0.0/16")
+    assert host.run(survey.addresses)[index] == (IPv4Interface("172.17.0.1/16"),)
+    assert host.run(survey.routes) == {(IPv4Network("172.17.0.0/16"), index)}
+    assert host.run(survey.uplinks) == (index,)
+
+
+def test_an_interface_is_looked_at_in_its_namespace(host: Host, wired: Path, inside: Callable[..., str]) -> None:
+    def look() -> object:
+        return host.run(lambda: survey.inside(wired, "eth0"))
+
+    state = host.run(lambda: survey.inside(wired, "eth0"))
+    assert state is not None
+    assert (state.up, state.mac, state.addresses, state.gateways) == (True, "02:00:00:00:00:02", (ADDRESS,), (GATEWAY,))
+    inside("ip", "addr", "flush", "dev", "eth0")
+    state = host.run(lambda: survey.inside(wired, "eth0"))
+    assert state is not None
+    assert (state.addresses, state.gateways) == ((), ())
+    inside("ip", "link", "del", "eth0")
+    assert look() is None
+    with pytest.raises(NotFound):
+        host.run(lambda: survey.inside(wired.with_name("none"), "eth0"))
+
+
+@pytest.mark.parametrize("loss", [("addr", "flush", "dev", "eth0"), ("route", "del", "default"), ("link", "set", "eth0", "down")])
+def test_what_an_interface_has_lost_is_put_back(host: Host, wired: Path, inside: Callable[..., str], loss: tuple[str, ...]) -> None:
+    before = host.run(lambda: survey.inside(wired, "eth0"))
+    inside("ip", *loss)
+    assert host.run(lambda: survey.inside(wired, "eth0")) != before
+    for _ in range(2):
+        host.run(lambda: address.restore_inside(wired, "eth0", ADDRESS, GATEWAY))
+        assert host.run(lambda: survey.inside(wired, "eth0")) == before
+
+
+def test_what_is_not_there_cannot_be_restored(host: Host, wired: Path) -> None:
+    with pytest.raises(NotFound, match="eth9"):
+        host.run(lambda: address.restore_inside(wired, "eth9", ADDRESS))
+    with pytest.raises(NotFound, match="veth9"):
+        host.run(lambda: link.plug("veth9", "bridge0"))
+    with pytest.raises(NotFound, match="bridge9"):
+        host.run(lambda: link.plug("veth1", "bridge9"))
+    with pytest.raises(NotFound, match="bridge9"):
+        host.run(lambda: route.add_connected("bridge9", IPv4Network("10.0.0.0/8"), GATEWAY))
+
+
+def test_an_interface_is_plugged_in_again(host: Host, wired: Path) -> None:
+    host.sh("ip", "link", "set", "veth1", "nomaster")
+    for _ in range(2):
+        host.run(lambda: link.plug("veth1", "bridge0"))
+        assert host.run(survey.links)["veth1"].master == host.run(survey.links)["bridge0"].index
+
+
+def test_a_connected_route_is_as_the_kernel_makes_it(host: Host, wired: Path) -> None:
+    before = host.sh("ip", "route")
+    host.sh("ip", "route", "del", "172.17.0.0/16")
+    for _ in range(2):
+        host.run(lambda: route.add_connected("bridge0", IPv4Network("172.17.0.0/16"), GATEWAY))
+        assert host.sh("ip", "route") == before
+
+
+def test_a_namespace_is_bound_again_by_a_process_in_it(host: Host, wired: Path) -> None:
+    process = host.spawn("nsenter", f"--net={wired}", "sleep", "100")
+    identity = wired.stat().st_ino
+    until(lambda: Path(f"/proc/{process.pid}/ns/net").stat().st_ino == identity, what="it is in the namespace")
+    host.sh("umount", wired)
+    assert not netns.exists(wired)
+    assert netns.existing(wired.parent, [wired.name, "none"]) == frozenset()
+    for _ in range(2):
+        netns.bind(wired, process.pid)
+        assert wired.stat().st_ino == identity
+    assert netns.existing(wired.parent, [wired.name, "none"]) == {wired.name}
+
+
+def test_the_namespace_of_an_ended_process_is_lost(host: Host, tmp_path: Path) -> None:
+    process = host.spawn("true")
+    process.wait()
+    with pytest.raises(NotFound, match="has ended"):
+        netns.bind(tmp_path / "box.net", process.pid)
+    assert not (tmp_path / "box.net").exists()
+
+
+def test_what_is_tried_on_scratch_has_no_effect_on_anybody(host: Host) -> None:
+    scratch = host.run(nft.scratch)
+    scratch.apply(firewall.ruleset())
+    assert "chain forward" in scratch.dump()
+    assert host.sh("nft", "list", "ruleset") == ""
+    assert host.run(nft.Firewall).ruleset() == ""
