@@ -184,7 +184,7 @@ class Worker:
         self.ids.add(self._answer("POST", f"/containers/create?name={name}", body)["Id"])
 
     def _start(self, box: Box) -> None:
-        box.codes |= {box.kind.code}
+        box.codes |= {box.kind.code, REFUSED} if box.target else {box.kind.code}
         box.states |= box.kind.running
         if self._ask("POST", f"/containers/{box.name}/start", expected=(409, 500) if box.target else ()) >= 400:
             box.states -= {"running", "restarting", "absent"}
@@ -205,7 +205,7 @@ class Worker:
         possible = box.target is None or box.target.states == {"running"}
         # A member cannot come back to a target that has stopped.
         box.states = {"running"} if possible else {"running", "restarting", "exited"}
-        box.codes |= {KILLED}
+        box.codes |= {KILLED} if possible else {KILLED, REFUSED}
         # 409: its target has stopped; 500: its target has been removed.
         if self._ask("POST", f"/containers/{box.name}/restart?t=0", expected=() if possible else (409, 500)) >= 400:
             box.states, box.codes = {"exited"}, {REFUSED}

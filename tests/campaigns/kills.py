@@ -9,7 +9,9 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -20,6 +22,7 @@ from tests.hosts import Host, join, until
 from tests.leaks import settled, shown
 from tests.registries import REGISTRY, Registry
 
+HOSTS = 2
 WORKERS = 4
 LOAD = 20
 """Operations before a kill, at most."""
@@ -150,17 +153,18 @@ def _publish_image(engine: Engine, random: Random) -> None:
 
 
 def run(scale: Scale) -> Result:
-    """Kill the engine 200 times."""
-    with campaign(scale.folder, scale.random()) as tried:
-        while tried.kills < scale.times(200, least=3):
+    """Kill the engine 200 times: the engines of two hosts, side by side."""
+    with ThreadPoolExecutor(HOSTS) as hosts:
+        results = list(hosts.map(partial(_run, scale), range(HOSTS)))
+    tried = f"{sum(kills for kills, *_ in results)} kills among {sum(done for _, done, *_ in results):,} operations"
+    notes = f"{sum(cut for _, _, cut, _ in results)} of them cut off, {len(KINDS)} kinds of containers"
+    return Result(tried=tried, notes=notes, found=[fault for *_, found in results for fault in found])
+
+
+def _run(scale: Scale, number: int) -> tuple[int, int, int, list[str]]:
+    folder = scale.folder / str(number)
+    folder.mkdir()
+    with campaign(folder, Random(scale.seed * HOSTS + number)) as tried:
+        while tried.kills < scale.times(200 // HOSTS, least=3):
             tried.round()
-        operations = sum(worker.operations for worker in tried.workers)
-        cut_off = sum(worker.cut_off for worker in tried.workers)
-        kinds = len(KINDS)
-        for worker in tried.workers:
-            worker.boxes.clear()
-    return Result(
-        tried=f"{tried.kills} kills among {operations} operations on {kinds} kinds of containers",
-        found=tried.found,
-        notes=f"{cut_off} operations cut off",
-    )
+        return tried.kills, sum(w.operations for w in tried.workers), sum(w.cut_off for w in tried.workers), tried.found

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ CUT_OFF = (OSError, http.client.HTTPException, AssertionError)
 """What a client sees when the engine dies."""
 SERVER = "mkdir -p /www; echo box >/www/index.html; exec httpd -f -h /www"
 ENDING = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.02; done"
-TERMINATED, KILLED = 143, 137
+KILLED = 137
+HOSTS = 2
+"""Hosts that work side by side: an engine that starts waits as long as it computes."""
 
 
 class Mortal(Engine):
@@ -245,7 +248,16 @@ def trial(folder: Path) -> Iterator[Trial]:
 
 
 def run(scale: Scale, scenarios: tuple[Scenario, ...] = SCENARIOS) -> Result:
-    """Kill at every step, or at so many of them, spread over all, as the share says."""
+    """Kill at every step, or at so many of them, spread over all, as the share says; on two hosts side by side."""
+    with ThreadPoolExecutor(HOSTS) as hosts:
+        shares = [(replace(scale, folder=scale.folder / str(number)), scenarios[number::HOSTS]) for number in range(HOSTS)]
+        results = list(hosts.map(_run, *zip(*shares, strict=True)))
+    deaths, found = sum(deaths for deaths, _ in results), [fault for _, faults in results for fault in faults]
+    return Result(tried=f"{deaths} deaths in {len(scenarios)} operations", found=found)
+
+
+def _run(scale: Scale, scenarios: tuple[Scenario, ...]) -> tuple[int, list[str]]:
+    scale.folder.mkdir()
     with trial(scale.folder) as tried:
         for scenario in scenarios:
             tried.cut_off(scenario, 0)
@@ -253,4 +265,4 @@ def run(scale: Scale, scenarios: tuple[Scenario, ...] = SCENARIOS) -> Result:
             chosen = sorted(scale.random().sample(range(1, steps + 1), min(steps, scale.times(steps, least=2))))
             for number in chosen:
                 tried.cut_off(scenario, number)
-        return Result(tried=f"{tried.deaths} deaths in {len(scenarios)} operations", found=tried.found)
+        return tried.deaths, tried.found
