@@ -275,11 +275,11 @@ def leftovers(folder: Path) -> list[str]:
 def processes(folder: Path) -> dict[int, str]:
     """The processes that have the folder in their command line: an engine, monitors. By pid."""
     found = {}
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+    for pid in [entry.name for entry in Path("/proc").iterdir() if entry.name.isdecimal()]:
         with contextlib.suppress(OSError):  # it has ended
-            command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            command = Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             if str(folder) in command:
-                found[int(entry.parent.name)] = command
+                found[int(pid)] = command
     return found
 
 

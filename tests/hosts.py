@@ -39,6 +39,11 @@ class Namespace:
         result: T = _Visit(self.path, action).result()
         return result
 
+    def enter(self) -> None:
+        """Move the calling thread into this namespace for good: it must be one of the caller's own."""
+        with self.path.open() as namespace:
+            _libc.setns(namespace.fileno(), _libc.CLONE_NEWNET)
+
     @contextlib.contextmanager
     def answering(self, address: str, port: int, answer: bytes, protocol: str = "tcp") -> Iterator[list[str]]:
         """While it lasts, `address:port` here answers everyone with `answer`; gives the list of the callers' addresses."""

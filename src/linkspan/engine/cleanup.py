@@ -31,6 +31,9 @@ MANY = 32
 """So many are cleared without waiting for more."""
 AT_ONCE = 4
 """Runtimes that work side by side."""
+AGAIN = 0.5
+"""Seconds before what could not be cleared away is tried again; doubled each time."""
+LONGEST = 60.0
 
 
 class _Batch:
@@ -38,6 +41,8 @@ class _Batch:
 
     def __init__(self) -> None:
         self.containers: dict[str, Container] = {}
+        self.delay = AGAIN
+        """Seconds to wait if it fails."""
         self.complete = asyncio.Event()
         """Set when it need not wait for more."""
         self.done = asyncio.Event()
@@ -54,6 +59,8 @@ class Cleanup:
         self._next: _Batch | None = None
         self._current: _Batch | None = None
         self._task: asyncio.Task[None] | None = None
+        self._failed: dict[str, Container] = {}
+        """Those of which something is left, until they are tried again."""
 
     def add(self, container: Container) -> None:
         """Clear away after a container as it was when it ran; its folder too if it has been removed when its turn comes."""
@@ -66,11 +73,14 @@ class Cleanup:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def cleared(self, container_id: str) -> None:
-        """Return when nothing is left of this container's last run."""
+        """Return when nothing is left of this container's last run, or what is left has been tried once more: a start does the rest."""
+        if failed := self._failed.get(container_id):
+            self.add(failed)
         for batch in self._batches():
             if container_id in batch.containers:
                 batch.complete.set()
                 await batch.done.wait()
+        self._failed.pop(container_id, None)  # from now on, clearing away would hit the next run
 
     async def everything(self) -> bool:
         """Return when nothing is left of those that have ended so far; tells whether something was."""
@@ -94,33 +104,54 @@ class Cleanup:
                 async with asyncio.timeout(GATHERING):
                     await batch.complete.wait()
             self._current, self._next = batch, None
-            try:
-                await self._clear(tuple(batch.containers.values()))
-            except Exception as error:
-                bug = None if isinstance(error, EngineError) else error
-                logger.error(  # noqa: TRY400
-                    "could not clear away all that %s left, the next start does: %s", ", ".join(batch.containers), error, exc_info=bug
-                )
+            failed = await self._clear(tuple(batch.containers.values()))
             self._current = None
+            if failed:
+                self._try_again(failed, batch.delay)
             batch.done.set()
         self._task = None
 
-    async def _clear(self, containers: Sequence[Container]) -> None:
+    def _try_again(self, containers: Sequence[Container], delay: float) -> None:
+        self._failed |= {container.id: container for container in containers}
+        asyncio.get_running_loop().call_later(delay, self._add_failed, [container.id for container in containers], delay)
+
+    def _add_failed(self, container_ids: Sequence[str], delay: float) -> None:
+        for container in filter(None, (self._failed.pop(container_id, None) for container_id in container_ids)):
+            self.add(container)
+            if self._next is not None:
+                self._next.delay = min(delay * 2, LONGEST)
+
+    async def _clear(self, containers: Sequence[Container]) -> Sequence[Container]:
+        """Clear away after each of them, whatever becomes of the others; returns those of which something is left."""
         slots = asyncio.Semaphore(AT_ONCE)
-        await asyncio.gather(*(self._delete(container, slots) for container in containers))
+        deleted = await asyncio.gather(*(self._delete(container, slots) for container in containers))
         try:
             await self._kernel.run(partial(self._clear_host, containers))
-        finally:
-            for container in containers:
-                if self._removed(container):
-                    await asyncio.to_thread(self._files.remove, container.id)
+            cleared = True
+        except EngineError as error:
+            logger.warning("could not clear away all that %s left: %s", ", ".join(container.name for container in containers), error)
+            cleared = False
+        removed = [await self._remove_files(container) for container in containers]
+        return [container for container, *done in zip(containers, deleted, removed, strict=True) if not (cleared and all(done))]
 
-    async def _delete(self, container: Container, slots: asyncio.Semaphore) -> None:
+    async def _delete(self, container: Container, slots: asyncio.Semaphore) -> bool:
         async with slots:
             try:
                 await self._runtime.delete(container.id)
             except EngineError as error:
                 logger.warning("%s: %s", container.name, error)
+                return False
+        return True
+
+    async def _remove_files(self, container: Container) -> bool:
+        if not self._removed(container):
+            return True
+        try:
+            await asyncio.to_thread(self._files.remove, container.id)
+        except OSError as error:
+            logger.warning("cannot remove the folder of %s: %s", container.name, error)
+            return False
+        return True
 
     def _clear_host(self, containers: Sequence[Container]) -> None:
         with contextlib.ExitStack() as steps:  # each of them, whatever the others do; the last one first

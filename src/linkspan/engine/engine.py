@@ -61,11 +61,12 @@ class Engine:
 
     async def close(self) -> None:
         """Stop serving; containers and their traffic go on unless the settings say otherwise."""
-        await self.upkeep.close()
-        await self.lifecycle.shut_down()
-        self.events.close()
-        await asyncio.to_thread(self._kernel.stop)
-        self._claims.close()
+        async with contextlib.AsyncExitStack() as steps:  # each of them, whatever the others do; the last one first
+            steps.callback(self._claims.close)
+            steps.push_async_callback(asyncio.to_thread, self._kernel.stop)
+            steps.callback(self.events.close)
+            steps.push_async_callback(self.lifecycle.shut_down)
+            steps.push_async_callback(self.upkeep.close)
 
 
 async def open_engine(config: Config) -> Engine:

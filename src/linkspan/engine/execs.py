@@ -22,6 +22,9 @@ KEPT = 1000
 """Execs of a container that do not run and can still be asked for."""
 logger = logging.getLogger(__name__)
 
+AGAIN = 1.0
+"""Seconds before what failed is tried again."""
+
 
 class ExecStreams:
     """The input and output of a started command: iterate over it for (1 stdout | 2 stderr, bytes).
@@ -142,8 +145,17 @@ class Execs:
         return container
 
     async def _follow(self, exec_id: str, container_id: str, execution: Execution) -> None:
-        code = await self._runtime.wait_exec(execution)
+        code = await self._exit_code(execution)
         if exec_id in self._execs:
             self._execs[exec_id] = replace(self._execs[exec_id], running=False, exit_code=code)
         if container := self._store.container(container_id):
             self._events.container(container, "exec_die", execID=exec_id, exitCode=str(code))
+
+    async def _exit_code(self, execution: Execution) -> int:
+        """Wait for the end; what fails is tried again, or the command would seem to run for ever."""
+        while True:
+            try:
+                return await self._runtime.wait_exec(execution)
+            except EngineError as error:
+                logger.warning("the end of exec %s is not seen yet: %s", execution.id[:12], error)
+            await asyncio.sleep(AGAIN)

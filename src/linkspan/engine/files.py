@@ -5,7 +5,6 @@ DATA_ROOT/containers/ID/   hosts hostname resolv.conf   bind-mounted into the co
                            rootfs/ upper/ work/         the overlay mount
 """
 
-import logging
 import os
 import shutil
 from pathlib import Path
@@ -18,8 +17,6 @@ from linkspan.model.container import Container
 from linkspan.model.endpoint import address_text
 from linkspan.plan.files import Resolver, full_name, hosts_text
 from linkspan.store.base import Store
-
-logger = logging.getLogger(__name__)
 
 HOSTS = Path("/etc/hosts")
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -61,15 +58,12 @@ class ContainerFiles:
             raise EngineError(f"cannot create the folder of container {container.name}: {error.strerror}: {folder}") from error
 
     def remove(self, container_id: str) -> None:
-        """Remove the container's folder. Idempotent."""
+        """Remove the container's folder. Idempotent. Raises OSError; the next start of the engine sweeps what is left."""
         folder = self.of(container_id)
         gone = folder.with_name(f".removed-{container_id}")
         if folder.exists():
             folder.rename(gone)  # at once: a folder half removed is never taken for a container's
-        try:
-            tree.remove(gone)
-        except OSError as error:  # the next start of the engine sweeps it
-            logger.warning("cannot remove %s: %s", gone, error)
+        tree.remove(gone)
 
     def write(self, container: Container, place: Place) -> tuple[tuple[Path, str], ...]:
         """Write the three files as the container's network wants them; returns (path, path in the container).

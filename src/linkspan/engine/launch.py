@@ -94,8 +94,8 @@ class Launcher:
         folder = self.files.of(container.id)
         rootfs = folder / "rootfs"
         mount.unmount(rootfs)  # a crash may have left it
+        undo.push(f"unmount {rootfs}", partial(mount.unmount, rootfs))  # before: a mount that is reported as failed may be there
         mount.overlay([lower], folder / "upper", folder / "work", rootfs)
-        undo.push(f"unmount {rootfs}", partial(mount.unmount, rootfs))
         files = self.files.write(container, place)
         user = resolve_user(rootfs, container.spec.process.user, container.spec.security.group_add)
         return Prepared(place=place, rootfs=rootfs, files=files, user=user)
@@ -145,3 +145,10 @@ class Launcher:
                 raise InvalidInput(f"could not get container for {target_id}: No such container: {target_id}")
             if not target.state.running:
                 raise EngineError(f"Cannot link to a non running container: /{target.name} AS /{container.name}/{alias}")
+
+
+def start_code(message: str) -> int:
+    """The exit code of a container that could not start: the shell's 127 and 126, else Docker's 128."""
+    if "executable file not found" in message or "no such file or directory" in message:
+        return 127
+    return 126 if "permission denied" in message or "is a directory" in message else 128

@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 
 from linkspan.config import Config
 from linkspan.engine.cleanup import Cleanup
 from linkspan.engine.events import Events
-from linkspan.engine.launch import Launcher
+from linkspan.engine.launch import Launcher, start_code
 from linkspan.engine.lookup import Lookup
 from linkspan.engine.requests import WaitResult
 from linkspan.engine.streams import Streams
@@ -83,7 +83,7 @@ class Lifecycle:
             if container.state.running:
                 raise NotModified(f"container {ref} is already running")
             self._cancel_restart(container.id)
-            await self._launch(replace(container, state=replace(_at_rest(container.state), restart_count=0)))
+            await self._launch(replace(container, state=replace(container.state.at_rest(), restart_count=0)))
 
     async def start_by_policy(self, container_id: str) -> None:
         """Start a container that is to be restarted; what may pass (no target yet, its port taken) is tried again later."""
@@ -98,7 +98,7 @@ class Lifecycle:
                 self._start_later(container)
             except EngineError:
                 if left := self._store.container(container_id):
-                    self._record(left, _at_rest(left.state))
+                    self._record(left, left.state.at_rest())
 
     async def stop(self, ref: str, timeout: int | None = None, signal: str = "") -> None:
         """End a running container: its stop signal, and SIGKILL after `timeout` seconds (-1: never). Raises NotModified."""
@@ -108,7 +108,7 @@ class Lifecycle:
                 container = self._lookup.container(container.id)
                 if container.state.status is Status.RESTARTING:
                     self._cancel_restart(container.id)
-                    self._record(container, replace(_at_rest(container.state), manually_stopped=True))
+                    self._record(container, replace(container.state.at_rest(), manually_stopped=True))
                     return
         if not container.state.running:
             raise NotModified(f"container {ref} is not running")
@@ -117,13 +117,16 @@ class Lifecycle:
 
     async def restart(self, ref: str, timeout: int | None = None, signal: str = "") -> None:
         """Stop the container if it runs, and start it."""
-        container = self._lookup.container(ref)
+        former = container = self._lookup.container(ref)
         self._cancel_restart(container.id)
         if container.state.running:
             await self._stop_running(container, timeout, signal, restart=True)
         async with self.lock(container.id):
             container = self._lookup.container(container.id)
-            await self._launch(replace(container, state=_at_rest(container.state)))
+            if not container.state.running:
+                await self._launch(replace(container, state=container.state.at_rest()))
+            elif container.state.monitor_pid == former.state.monitor_pid:  # else somebody else was faster
+                raise EngineError(f"cannot restart container {ref}: its end cannot be recorded")
         self.events.container(container, "restart")
 
     async def kill(self, ref: str, signal: str = "") -> None:
@@ -132,13 +135,13 @@ class Lifecycle:
         number = signal_number(signal or "SIGKILL")
         if not container.state.running:
             raise Conflict(f"cannot kill container: {ref}: container {container.id} is not running")
-        ending = number in (KILL, signal_number(container.spec.stop_signal))
-        if ending:
-            self._record(container, replace(container.state, manually_stopped=True))
+        ending, state = number in (KILL, signal_number(container.spec.stop_signal)), container.state
         ended = self.waiters.add(container.id, "next-exit")
-        await self._runtime.kill(container.id, number)
-        if ending and container.state.status is Status.PAUSED:
-            await self._runtime.unpause(container.id)  # else the signal waits until somebody does
+        with self._marked(container, manually_stopped=ending or state.manually_stopped, restart_asked=state.restart_asked):
+            await self._runtime.kill(container.id, number)
+            if ending and state.status is Status.PAUSED:
+                with contextlib.suppress(Conflict):  # it has just ended
+                    await self._runtime.unpause(container.id)  # else the signal waits until somebody does
         self.events.container(container, "kill", signal=str(number))
         if number == KILL:
             with contextlib.suppress(TimeoutError):
@@ -156,7 +159,7 @@ class Lifecycle:
             if not container.state.running:
                 raise Conflict(f"container {container.id} is not running")
             await self._runtime.pause(container.id)
-            self._record(container, replace(container.state, status=Status.PAUSED))
+            self._record(container, replace(self._lookup.container(container.id).state, status=Status.PAUSED))
         self.events.container(container, "pause")
 
     async def unpause(self, ref: str) -> None:
@@ -167,7 +170,7 @@ class Lifecycle:
             if container.state.status is not Status.PAUSED:
                 raise Conflict(f"container {container.id} is not paused")
             await self._runtime.unpause(container.id)
-            self._record(container, replace(container.state, status=Status.RUNNING))
+            self._record(container, replace(self._lookup.container(container.id).state, status=Status.RUNNING))
         self.events.container(container, "unpause")
 
     def waiter(self, ref: str, condition: str = "not-running") -> asyncio.Future[WaitResult]:
@@ -224,7 +227,7 @@ class Lifecycle:
         self.events.container(started, "start")
 
     async def _launch_failed(self, container: Container, error: EngineError) -> None:
-        code = _start_code(str(error))
+        code = start_code(str(error))
         self._record(container, replace(container.state, error=str(error), exit_code=code))
         logger.info("start of %s refused: %s", container.name, error)
         self.streams.abandon(container.id)
@@ -237,11 +240,12 @@ class Lifecycle:
         number = signal_number(signal or container.spec.stop_signal)
         seconds = container.spec.stop_timeout if timeout is None else timeout
         ended = self.waiters.add(container.id, "next-exit")
-        if manual:
-            container = self._record(container, replace(container.state, manually_stopped=True, restart_asked=restart))
-        if container.state.status is Status.PAUSED:
-            await self._runtime.unpause(container.id)
-        await self._runtime.kill(container.id, number)
+        with self._marked(container, manually_stopped=manual, restart_asked=restart):
+            if container.state.status is Status.PAUSED:
+                with contextlib.suppress(Conflict):  # it has just ended
+                    await self._runtime.unpause(container.id)
+                self._record(container, replace(self._lookup.container(container.id).state, status=Status.RUNNING))
+            await self._runtime.kill(container.id, number)
         self.events.container(container, "kill", signal=str(number))
         certain = number == KILL
         try:
@@ -253,34 +257,58 @@ class Lifecycle:
             self.events.container(container, "kill", signal=str(KILL))
             await ended
 
+    @contextlib.contextmanager
+    def _marked(self, container: Container, *, manually_stopped: bool, restart_asked: bool = False) -> Iterator[None]:
+        """Record what is asked of a running container; if that cannot be done, take it back: its restart policy goes by it."""
+        former = container.state
+        marked = replace(former, manually_stopped=manually_stopped, restart_asked=restart_asked)
+        if marked != former:
+            self._record(container, marked)
+        try:
+            yield
+        except EngineError:
+            if (left := self._store.container(container.id)) and left.state.running:
+                state = replace(left.state, manually_stopped=former.manually_stopped, restart_asked=former.restart_asked)
+                self._record(left, state)
+            raise
+
     async def _follow(self, container: Container) -> None:
+        """Wait for the end and record it; what fails is tried again, or the container would seem to run for ever."""
         state = container.state
-        code = await self._runtime.wait(container.id, state.monitor_pid, state.monitor_start)
-        told = False
+        delay, code = FIRST_DELAY, None
         while True:
             try:
+                code = await self._runtime.wait(container.id, state.monitor_pid, state.monitor_start)
                 async with self.lock(container.id):
-                    await self.ended(container.id, code)
-            except EngineError as error:  # the disk has failed: nobody must wait for it, and it may be mended
-                if not told:
-                    logger.error("cannot record that %s ended with %d: %s", container.name, code, error)  # noqa: TRY400  no bug
-                    told = True
+                    return await self.ended(container.id, code) if not self._runs_again(container) else None
+            except EngineError as error:
+                if delay == FIRST_DELAY:
+                    logger.error("cannot record the end of %s yet: %s", container.name, error)  # noqa: TRY400  no bug
+            if code is not None:  # the disk has failed: nobody must wait for it
                 self.streams.ended(container.id)
                 self.waiters.ended(container.id, WaitResult(exit_code=code))
-            else:
-                return
-            await asyncio.sleep(RECORD_AGAIN)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, RECORD_AGAIN)
+
+    def _runs_again(self, former: Container) -> bool:
+        """Whether it has another run than the one that we know it by."""
+        current = self._store.container(former.id)
+        return current is not None and current.state.running and current.state.monitor_pid != former.state.monitor_pid
 
     async def ended(self, container_id: str, code: int) -> None:
-        """Record the end of a container's process, tell those who wait, then clean up. Called under the container's lock."""
+        """Record the end of a container's process, tell those who wait, then clean up; may be called again. Called under its lock."""
         container = self._store.container(container_id)
-        if container is None or not container.state.running:
-            return
+        if container and container.state.running:
+            container = await self._end(container, code)
+        if container and container.state.status is Status.EXITED and container.spec.auto_remove:
+            self.destroy(container, code)
+
+    async def _end(self, container: Container, code: int) -> Container:
         await self._launcher.unpublish(container)  # before the record: whoever reads it may take the ports at once
-        container = self._lookup.container(container_id)  # a stop may have been asked for meanwhile
+        container = self._lookup.container(container.id)  # a stop may have been asked for meanwhile
         ran = process.age(container.state.monitor_start)
         state = replace(container.state, status=Status.EXITED, pid=0, monitor_pid=0, exit_code=code, finished=time.time_ns(), error="")
-        state = replace(state, oom_killed=self._runtime.out_of_memory(container_id))
+        state = replace(state, oom_killed=self._runtime.out_of_memory(container.id))
         by_policy = self._wants_restart(container, state)
         if by_policy or state.restart_asked:
             state = replace(state, status=Status.RESTARTING, restart_count=state.restart_count + by_policy)
@@ -288,13 +316,12 @@ class Lifecycle:
         self._store.put_container(left)
         self.events.container(container, "die", exitCode=str(code), execDuration=str(int(ran)))
         self._tell_network(container, "disconnect")
-        self.streams.ended(container_id)
-        self.waiters.ended(container_id, WaitResult(exit_code=code))
+        self.streams.ended(container.id)
+        self.waiters.ended(container.id, WaitResult(exit_code=code))
         self._cleanup.add(container)
         if by_policy and self._timed_restarts:
             self._start_later(left, ran)
-        elif container.spec.auto_remove and state.status is Status.EXITED:
-            self.destroy(left, code)
+        return left
 
     def destroy(self, container: Container, code: int) -> None:
         """Remove an ended container: its record now, its address and its files soon after. Called under its lock."""
@@ -371,16 +398,3 @@ class Lifecycle:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             logger.error("a container's watcher failed", exc_info=error)
-
-
-def _at_rest(state: State) -> State:
-    """The state of a container that nobody is going to start any more."""
-    status = Status.EXITED if state.status is Status.RESTARTING else state.status
-    return replace(state, status=status, restart_asked=False)
-
-
-def _start_code(message: str) -> int:
-    """The exit code of a container that could not start: the shell's 127 and 126, else Docker's 128."""
-    if "executable file not found" in message or "no such file or directory" in message:
-        return 127
-    return 126 if "permission denied" in message or "is a directory" in message else 128

@@ -196,11 +196,12 @@ class Sandboxes:
         return path
 
     def _join_bridge(self, container: Container, network: Network, undo: Undo) -> Place:
-        namespace = self._own_namespace(container, undo)
         endpoint = self.endpoint_of(container.id) or self._new_endpoint(container, network, undo)
+        reservation = self._reserve(container, network, endpoint, undo)  # before anything is made: most refusals are about ports
+        namespace = self._own_namespace(container, undo)
         if not endpoint.attached:
             endpoint = self._attach(network, endpoint, namespace, undo)
-        reservation = self._publish(container, network, endpoint, undo)
+        self._publish(container, endpoint, reservation, undo)
         return Place(
             sandbox=container.id,
             namespace=namespace,
@@ -259,25 +260,28 @@ class Sandboxes:
         if endpoints and self._firewall.sees_frames:
             self._apply("".join(map(guard.owner_removal, endpoints)))
 
-    def _publish(self, container: Container, network: Network, endpoint: Endpoint, undo: Undo) -> Reservation:
+    def _reserve(self, container: Container, network: Network, endpoint: Endpoint, undo: Undo) -> Reservation:
         try:
-            reservation = self._ports.allocate(container.spec.network, network.default_host_ip, self._holders, undo)
+            return self._ports.allocate(container.spec.network, network.default_host_ip, self._holders, undo)
         except EngineError as error:
             where = f"driver failed programming external connectivity on endpoint {container.name} ({endpoint.id})"
             error.args = (f"failed to set up container networking: {where}: {error}",)
             raise
+
+    def _publish(self, container: Container, endpoint: Endpoint, reservation: Reservation, undo: Undo) -> None:
         rules = guard.owner(endpoint) if self._firewall.sees_frames else ""
         rules += firewall.publish_elements(reservation.publishes, endpoint.ipv4.ip)
         rules += "".join(firewall.link_elements(link) for link in self._links(container, endpoint))
         self._closed.discard(container.id)
         if rules:
+            # Before: when the kernel's answer is lost (ENOBUFS), the rules are there all the same.
+            undo.push(f"unpublish ports of {container.name}", partial(self.unpublish, container, reservation.publishes))
             self._apply(rules)
             self._opened[container.id] = replace(container, publishes=tuple(reservation.publishes))
-            undo.push(f"unpublish ports of {container.name}", partial(self.unpublish, container, reservation.publishes))
-        return reservation
 
     def _holders(self, protocol: str, host_port: int) -> Iterator[tuple[IPv4Address, str]]:
-        for container in self._store.publishers(protocol, host_port):
+        # Also those that are on their way: their ports are held, and not recorded yet.
+        for container in (*self._store.publishers(protocol, host_port), *self._opened.values()):
             for publish in container.publishes:
                 if (publish.port.protocol, publish.host_port) == (protocol, host_port):
                     yield publish.host_ip, container.name

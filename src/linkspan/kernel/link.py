@@ -39,10 +39,8 @@ def create_veth(host_name: str, bridge: str, namespace: Path, inside_name: str, 
     Equivalent to `ip link add HOST_NAME group OURS master BRIDGE type veth peer name INSIDE_NAME address MAC netns NAMESPACE`.
     Raises Conflict if one of the names is taken, NotFound if there is no such bridge or namespace.
     """
-    try:
+    with translated(f"open {namespace}", {errno.ENOENT: NotFound(f"no network namespace {namespace}")}):
         inside = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise NotFound(f"no network namespace {namespace}") from error
     try:
         peer = [("IFLA_IFNAME", inside_name), ("IFLA_ADDRESS", mac), ("IFLA_NET_NS_FD", inside), *_mtu(mtu)]
         ends = _kind("veth", [("VETH_INFO_PEER", {"attrs": peer})])

@@ -1,7 +1,7 @@
 """Containers: what was asked for, and what has become of them."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from linkspan.errors import InvalidInput
@@ -234,6 +234,11 @@ class State:
     @property
     def running(self) -> bool:
         return self.status in (Status.RUNNING, Status.PAUSED)
+
+    def at_rest(self) -> "State":
+        """The state of a container that nobody is going to start any more."""
+        status = Status.EXITED if self.status is Status.RESTARTING else self.status
+        return replace(self, status=status, restart_asked=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,7 +116,12 @@ class Conmon:
             )
             sync.close_write_end()
             if attach and attaching:
-                await attaching.between(attach)
+                try:
+                    await attaching.between(attach)
+                except BaseException:
+                    attaching.give_up()
+                    await sync.reader.read()  # it ends with the monitor, which writes into its folder until then
+                    raise
             report = await _line(sync.reader)
             _, errors = await monitor.communicate()
         return self._running(folder, report, errors.decode(errors="replace"))
@@ -242,13 +247,20 @@ class _Attaching:
             await attach()
             os.write(self._start_write_end, b"\n")
 
+    def give_up(self) -> None:
+        """Let conmon end without starting anything."""
+        if self._start_write_end >= 0:
+            os.close(self._start_write_end)
+            self._start_write_end = -1
+
 
 @contextlib.asynccontextmanager
 async def _attaching() -> AsyncIterator[_Attaching]:
     async with _messages() as ready:
         read_end, write_end = os.pipe()
+        attaching = _Attaching(ready, read_end, write_end)
         try:
-            yield _Attaching(ready, read_end, write_end)
+            yield attaching
         finally:
             os.close(read_end)
-            os.close(write_end)
+            attaching.give_up()

@@ -5,15 +5,14 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import weakref
 from collections import defaultdict
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TypeVar
 
-from linkspan.errors import CommandFailed, Conflict, EngineError
-from linkspan.kernel import cgroup, process
+from linkspan.errors import CommandFailed, Conflict, EngineError, KernelError
+from linkspan.kernel import cgroup, process, tree
 from linkspan.model.container import Container, Exec, Process, Spec
 from linkspan.runtime import attach as attachments
 from linkspan.runtime import devices
@@ -110,12 +109,12 @@ class Runtime:
                 raise
 
     async def pause(self, container_id: str) -> None:
-        """Freeze all processes of the container."""
-        await self._call("pause", container_id)
+        """Freeze all processes of the container. Raises Conflict if it has just ended."""
+        await self._call_running("pause", container_id)
 
     async def unpause(self, container_id: str) -> None:
-        """Let the container's processes go on."""
-        await self._call("resume", container_id)
+        """Let the container's processes go on. Raises Conflict if it has just ended."""
+        await self._call_running("resume", container_id)
 
     async def delete(self, container_id: str) -> None:
         """End what still runs of the container and remove what lasts no longer than its run. Idempotent."""
@@ -129,7 +128,7 @@ class Runtime:
         await self._end_monitor(folder)
         self._attachments.pop(container_id, None)
         for left in (record, folder.bundle):
-            await asyncio.to_thread(shutil.rmtree, left, ignore_errors=True)
+            await _remove(left)
 
     async def sweep(self, container_id: str) -> None:
         """End a start that an engine did not live to record. It may still be under way: then it is let come to its end first."""
@@ -145,7 +144,7 @@ class Runtime:
         for entry in _exec_folders(self._folder(container_id)):
             while under_way := process.naming(entry):
                 await process.wait_gone(*under_way[0])
-            await asyncio.to_thread(shutil.rmtree, entry, ignore_errors=True)
+            await _remove(entry)
 
     async def wait(self, container_id: str, monitor_pid: int, monitor_start: int) -> int:
         """Return the container's exit code when it has ended and its output is complete.
@@ -231,6 +230,14 @@ class Runtime:
             raise CommandFailed(last_error(error.output) or str(error), status=error.status, output=error.output) from error
         return finished.output
 
+    async def _call_running(self, command: str, container_id: str) -> None:
+        try:
+            await self._call(command, container_id)
+        except CommandFailed as error:
+            if any(words in str(error).lower() for words in _GONE):
+                raise Conflict(f"container {container_id} is not running") from error
+            raise
+
     @staticmethod
     def _signalled(folder: Folder, number: int) -> bool:
         """Send a signal without the runtime, a process less: whoever is the monitor's child is the container's first process."""
@@ -269,7 +276,23 @@ class Runtime:
 
     async def _forget_exec(self, container_id: str, exec_id: str) -> None:
         folder = exec_folder(self._folder(container_id), exec_id)
-        await asyncio.to_thread(shutil.rmtree, folder.bundle, ignore_errors=True)
+        try:
+            await _remove(folder.bundle)
+        except EngineError as error:
+            logger.warning("%s; it goes with the container", error)
+
+
+async def _remove(folder: Path) -> None:
+    """Remove a folder that nobody writes to any more. Raises KernelError if it cannot be, not even a moment later."""
+    for delay in (0.1, 1.0, None):
+        try:
+            await asyncio.to_thread(tree.remove, folder)
+        except (OSError, KernelError) as error:
+            if delay is None:
+                raise KernelError(f"remove {folder}", error.errno or 0) from error
+            await asyncio.sleep(delay)
+        else:
+            return
 
 
 async def _completed(start: Coroutine[None, None, T]) -> T:

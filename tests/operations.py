@@ -1,0 +1,192 @@
+"""What an engine can do with containers, each as an operation whose steps can be made to fail (tests.lab)."""
+
+import contextlib
+from ipaddress import IPv4Address
+from typing import Any
+
+from linkspan.engine.engine import Engine
+from linkspan.engine.requests import AttachRequest, CreateRequest, ExecRequest
+from linkspan.errors import Conflict, NotFound, NotModified
+from linkspan.model.container import Mount, NetworkConfig, NetworkMode, RestartPolicy
+from linkspan.model.publish import Port, PortRequest
+from tests.lab import Operation, Work, in_order, nothing
+
+PUBLISHED = (
+    PortRequest(port=Port(80), first=8080, last=8080),
+    PortRequest(port=Port(81), host_ip=IPv4Address("127.0.0.1"), first=8081, last=8081),
+    PortRequest(port=Port(53, "udp"), first=5300, last=5300),
+)
+
+
+def create(name: str, mode: str = "bridge", **more: Any) -> Work:
+    network = {key: more.pop(key) for key in ("requests", "exposed") if key in more}
+    config = NetworkConfig(mode=NetworkMode.parse(mode), **network)
+    request = CreateRequest(image="busybox", name=name, cmd=("sleep", "100"), network=config, **more)
+    return lambda engine: engine.containers.create(request)
+
+
+def start(name: str) -> Work:
+    return lambda engine: engine.lifecycle.start(name)
+
+
+def stop(name: str) -> Work:
+    async def stopped(engine: Engine) -> None:
+        with contextlib.suppress(NotModified):  # it had ended before
+            await engine.lifecycle.stop(name, 0)
+
+    return stopped
+
+
+def remove(name: str) -> Work:
+    async def removed(engine: Engine) -> None:
+        with contextlib.suppress(NotFound):
+            await engine.lifecycle.remove(name, force=True)
+
+    return removed
+
+
+def run(name: str, mode: str = "bridge", **more: Any) -> Work:
+    return in_order(create(name, mode, **more), start(name))
+
+
+def kill(name: str) -> Work:
+    """Send SIGKILL and wait for the end."""
+
+    async def killed(engine: Engine) -> None:
+        with contextlib.suppress(NotFound):
+            end = engine.lifecycle.waiter(name)
+            with contextlib.suppress(Conflict):  # it does not run
+                await engine.lifecycle.kill(name)
+            await end
+
+    return killed
+
+
+def execute(name: str, *, detach: bool) -> Work:
+    async def executed(engine: Engine) -> None:
+        made = await engine.execs.create(name, ExecRequest(cmd=("true",), attach_stdout=not detach))
+        streams = await engine.execs.start(made, detach=detach)
+        if streams is not None:
+            async for _ in streams:
+                pass
+
+    return executed
+
+
+async def ensure_running(engine: Engine) -> None:
+    with contextlib.suppress(NotModified):
+        await engine.lifecycle.start("box")
+
+
+async def create_missing(engine: Engine) -> None:
+    for name in ("box", "other"):
+        with contextlib.suppress(Conflict):
+            await create(name)(engine)
+
+
+async def attach(engine: Engine) -> None:
+    attachment = await engine.streams.attach("box", AttachRequest(stdout=True, stream=True))
+    await attachment.close()
+
+
+def why(line: str) -> bool:
+    """A refused start leaves its reason in the record, as in Docker; who is followed to its end later has no descriptor yet."""
+    return ".state.error" in line or ".state.exit_code" in line or line == "descriptors - anon_inode:[pidfd]"
+
+
+def asked_to_stop(line: str) -> bool:
+    """A container that has got its stop signal and does not end by it was asked to stop all the same."""
+    return line.endswith((".state.manually_stopped = True", ".state.restart_asked = True"))
+
+
+def first_run(line: str) -> bool:
+    """What a first start writes into the container's own folder stays there until the next start writes it anew."""
+    return why(line) or line.startswith("files + data/containers/<box>/")
+
+
+def started(*before: Work, mode: str = "bridge", **more: Any) -> Operation:
+    """A start of a container that ran before."""
+    return Operation(
+        prepare=in_order(*before, run("box", mode, **more), stop("box")), operate=start("box"), restore=stop("box"), passing=why
+    )
+
+
+MANY = tuple(PortRequest(port=Port(number), first=number, last=number) for number in range(20000, 21200))
+BINDS = (
+    Mount(kind="tmpfs", target="/scratch", options=("size=1m",)),
+    Mount(kind="bind", source="/tmp", target="/host", options=("ro",)),
+)
+
+OPERATIONS: dict[str, Operation] = {
+    "create": Operation(operate=create("box"), restore=remove("box")),
+    "first start": Operation(
+        prepare=create("box"), operate=start("box"), restore=in_order(remove("box"), create("box")), passing=first_run
+    ),
+    "start": started(),
+    "start, published": started(requests=PUBLISHED),
+    "start, linked": started(run("web", exposed=(Port(80),)), links=("web",)),
+    "start, none": started(mode="none"),
+    "start, host": started(mode="host"),
+    "start, container": started(run("target"), mode="container:target"),
+    "start, mounts and init": started(init=True, mounts=BINDS),
+    "start, many ports": started(requests=MANY),
+    "rename": Operation(
+        prepare=create("box"),
+        operate=lambda engine: engine.containers.rename("box", "other"),
+        restore=lambda engine: engine.containers.rename("other", "box"),
+    ),
+    "update": Operation(
+        prepare=create("box"),
+        operate=lambda engine: engine.containers.update("box", RestartPolicy(name="always")),
+        restore=lambda engine: engine.containers.update("box", RestartPolicy()),
+    ),
+    "pause": Operation(
+        prepare=run("box"),
+        operate=lambda engine: engine.lifecycle.pause("box"),
+        restore=lambda engine: engine.lifecycle.unpause("box"),
+    ),
+    "unpause": Operation(
+        prepare=in_order(run("box"), lambda engine: engine.lifecycle.pause("box")),
+        operate=lambda engine: engine.lifecycle.unpause("box"),
+        restore=lambda engine: engine.lifecycle.pause("box"),
+    ),
+    "exec": Operation(prepare=in_order(run("box"), execute("box", detach=False)), operate=execute("box", detach=False), restore=nothing),
+    "exec, detached": Operation(
+        prepare=in_order(run("box"), execute("box", detach=False)), operate=execute("box", detach=True), restore=nothing
+    ),
+    # The monitor is read from as long as it lives, so that it never waits.
+    "attach": Operation(prepare=run("box"), operate=attach, restore=nothing, passing=lambda line: line == "descriptors + socket:[N]"),
+    "stop": Operation(prepare=run("box", requests=PUBLISHED), operate=stop("box"), restore=start("box"), ends=True, passing=asked_to_stop),
+    "stop of a member": Operation(
+        prepare=in_order(run("target"), run("box", "container:target")),
+        operate=stop("box"),
+        restore=start("box"),
+        ends=True,
+        passing=asked_to_stop,
+    ),
+    "stop of a target": Operation(
+        prepare=in_order(run("box"), run("member", "container:box")),
+        operate=stop("box"),
+        restore=start("box"),
+        ends=True,
+        passing=asked_to_stop,
+    ),
+    "kill": Operation(prepare=run("box"), operate=kill("box"), restore=start("box"), ends=True),
+    "restart": Operation(
+        prepare=run("box"),
+        operate=lambda engine: engine.lifecycle.restart("box", 0),
+        restore=ensure_running,
+        between=stop("box"),
+        ends=True,
+    ),
+    "rm": Operation(prepare=in_order(run("box"), stop("box")), operate=remove("box"), restore=in_order(run("box"), stop("box")), ends=True),
+    "rm -f": Operation(prepare=run("box", requests=PUBLISHED), operate=remove("box"), restore=run("box", requests=PUBLISHED), ends=True),
+    "end with --rm": Operation(prepare=run("box", auto_remove=True), operate=kill("box"), restore=run("box", auto_remove=True), ends=True),
+    "container prune": Operation(
+        prepare=in_order(create("box"), create("other")),
+        operate=lambda engine: engine.containers.prune({}),
+        restore=create_missing,
+        between=remove("box"),
+        ends=True,
+    ),
+}
