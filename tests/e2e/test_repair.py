@@ -309,6 +309,12 @@ def inside_without_route(scene: Scene) -> str:
     return "the default route by 172.17.0.1 is gone in the namespace"
 
 
+def bridge_filter_switched(scene: Scene) -> str:
+    key = "net.bridge.bridge-nf-call-iptables"
+    scene.engine.host.sh("sysctl", "-qw", f"{key}={1 - int(scene.engine.host.sh('sysctl', '-n', key))}")
+    return "is not set for how this host filters bridged packets now"
+
+
 def test_the_doctor_names_what_is_wrong_and_repairs_it_on_demand(unwatched: Scene) -> None:
     engine = unwatched.engine
     assert engine.linkspan("doctor") == "Nothing is wrong."
