@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import gap, kills, steps, stops
+from tests.campaigns import forgeries, gap, kills, layers, steps, stops
 from tests.campaigns.campaign import Scale
 
 pytestmark = pytest.mark.kernel
@@ -33,3 +33,15 @@ def test_a_stop_under_load_leaves_nothing(tmp_path: Path) -> None:
     result = stops.run(Scale(folder=tmp_path, share=0.01, seed=2))
     assert not result.found
     assert result.tried.startswith("1 stops")
+
+
+def test_no_layer_changes_what_is_outside(tmp_path: Path) -> None:
+    result = layers.run(Scale(folder=tmp_path, share=0.05, seed=2))
+    assert not result.found
+    assert result.tried.startswith("25 images")
+
+
+def test_no_forged_frame_passes(tmp_path: Path) -> None:
+    result = forgeries.run(Scale(folder=tmp_path, share=0.02, seed=4))
+    assert not result.found
+    assert result.tried.startswith("400 frames")
