@@ -59,6 +59,7 @@ class Cleanup:
         self._next: _Batch | None = None
         self._current: _Batch | None = None
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
         self._failed: dict[str, Container] = {}
         """Those of which something is left, until they are tried again."""
 
@@ -104,18 +105,31 @@ class Cleanup:
                 async with asyncio.timeout(GATHERING):
                     await batch.complete.wait()
             self._current, self._next = batch, None
-            failed = await self._clear(tuple(batch.containers.values()))
+            failed: Sequence[Container] = tuple(batch.containers.values())
+            try:
+                failed = await self._clear(failed)
+            except Exception:
+                logger.exception("could not clear away all that %s left", ", ".join(batch.containers))
             self._current = None
             if failed:
                 self._try_again(failed, batch.delay)
             batch.done.set()
         self._task = None
 
+    async def close(self) -> None:
+        """Clear away what there is, and nothing any more afterwards: the next engine does what fails now."""
+        self._closed = True
+        await self.everything()
+
     def _try_again(self, containers: Sequence[Container], delay: float) -> None:
+        if self._closed:
+            return
         self._failed |= {container.id: container for container in containers}
         asyncio.get_running_loop().call_later(delay, self._add_failed, [container.id for container in containers], delay)
 
     def _add_failed(self, container_ids: Sequence[str], delay: float) -> None:
+        if self._closed:
+            return
         for container in filter(None, (self._failed.pop(container_id, None) for container_id in container_ids)):
             self.add(container)
             if self._next is not None:

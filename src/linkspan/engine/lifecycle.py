@@ -199,17 +199,18 @@ class Lifecycle:
     async def shut_down(self) -> None:
         """Stop following; with live-restore off, stop the containers first."""
         self._timed_restarts = False
-        for task in self._restarts.values():
-            task.cancel()
-        if not self._config.live_restore:
-            running = [container for container in self._store.containers() if container.state.running]
-            stops = (self._stop_running(container, self._config.shutdown_timeout, "", manual=False) for container in running)
-            await asyncio.gather(*stops, return_exceptions=True)
-        await asyncio.gather(*map(self._settled, tuple(self._locks)))  # starts and clean-ups that are under way
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._cleanup.everything()
+        for restarting in self._restarts.values():
+            restarting.cancel()
+        async with contextlib.AsyncExitStack() as last:
+            last.push_async_callback(self._cleanup.close)
+            if not self._config.live_restore:
+                running = [container for container in self._store.containers() if container.state.running]
+                stops = (self._stop_running(container, self._config.shutdown_timeout, "", manual=False) for container in running)
+                await asyncio.gather(*stops, return_exceptions=True)
+            await asyncio.gather(*map(self._settled, tuple(self._locks)))  # starts and clean-ups that are under way
+            for task in tuple(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _settled(self, container_id: str) -> None:
         async with self.lock(container_id):
@@ -240,7 +241,7 @@ class Lifecycle:
         number = signal_number(signal or container.spec.stop_signal)
         seconds = container.spec.stop_timeout if timeout is None else timeout
         ended = self.waiters.add(container.id, "next-exit")
-        with self._marked(container, manually_stopped=manual, restart_asked=restart):
+        with self._marked(container, manually_stopped=manual or container.state.manually_stopped, restart_asked=restart):
             if container.state.status is Status.PAUSED:
                 with contextlib.suppress(Conflict):  # it has just ended
                     await self._runtime.unpause(container.id)
@@ -274,8 +275,7 @@ class Lifecycle:
 
     async def _follow(self, container: Container) -> None:
         """Wait for the end and record it; what fails is tried again, or the container would seem to run for ever."""
-        state = container.state
-        delay, code = FIRST_DELAY, None
+        state, delay, code = container.state, FIRST_DELAY, None
         while True:
             try:
                 code = await self._runtime.wait(container.id, state.monitor_pid, state.monitor_start)
