@@ -24,7 +24,7 @@ READING = {
     *("dump exists find find_init get holder index is_alive is_bridge is_foreign list_ours local mounts_under of pids reserved".split()),
     *("start_time wait_gone watch_children ephemeral_range host inspect_host connected_subnets changed translated".split()),
     *("links addresses routes uplinks inside existing route_changes settle fd scratch run_in_new".split()),
-    *("up_message default_message question require_index read wait pids".split()),
+    *("age choose_runtime raise_limit started_with up_message default_message question require_index read wait pids".split()),
 }
 """Functions after which nothing is different: dying there is dying at the step before."""
 FILE_EVENTS = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "subprocess.Popen"}

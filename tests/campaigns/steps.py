@@ -86,9 +86,13 @@ class Mortal(Engine):
         state: dict[str, Any] | None = found["State"] if status == 200 else None
         return state
 
+    def await_ready(self, name: str) -> None:
+        """Wait until a container that runs `ENDING` can be ended."""
+        until(lambda: "ready" in str(self.api("GET", f"/containers/{name}/logs?stdout=1")[1]), what="it is ready to end")
+
     def end_itself(self, name: str) -> None:
         """Let the container end by itself, as `ENDING` does."""
-        until(lambda: "ready" in str(self.api("GET", f"/containers/{name}/logs?stdout=1")[1]), what="it is ready to end")
+        self.await_ready(name)
         state = self.state(name)
         assert state
         os.kill(state["Pid"], signal.SIGTERM)
@@ -116,6 +120,8 @@ class Scenario:
     prepare: Callable[[Mortal], object] = lambda _: None
     done: tuple[str, int] | None = None
     """What must be there if nothing cut it off; None: what is allowed."""
+    others: dict[str, str] = field(default_factory=dict)
+    """The status that further containers come to, by name."""
 
 
 def _serving(engine: Mortal) -> None:
@@ -153,6 +159,25 @@ def _forget_pulled(engine: Mortal) -> None:
     engine.api("DELETE", f"/images/{REGISTRY}/pulled:1?force=1")
 
 
+def _three_ending(engine: Mortal) -> None:
+    """Three containers that end while no engine runs: the next engine's start has something to do."""
+    _ending(engine)
+    engine.run_container("again", ENDING, RestartPolicy={"Name": "always"}, **published(8081))
+    engine.run_container("once", ENDING, AutoRemove=True)
+
+
+def _ends_and_start(engine: Mortal) -> None:
+    names = ("box", "again", "once")
+    for name in names:
+        engine.await_ready(name)
+    pids = [state["Pid"] for state in map(engine.state, names) if state]
+    engine.kill()
+    for pid in pids:
+        os.kill(pid, signal.SIGTERM)
+        until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), what="it ends")  # type: ignore[misc]
+    engine.start()
+
+
 ABSENT, CREATED, RUNNING = ("absent", 0), ("created", 0), ("running", 0)
 STOPPED, ENDED = ("exited", KILLED), ("exited", 7)
 SCENARIOS = (
@@ -172,6 +197,7 @@ SCENARIOS = (
         lambda engine: _ending(engine, RestartPolicy={"Name": "always"}),
     ),
     Scenario("run --rm, container mode", _rm_member, {ABSENT, CREATED}, done=ABSENT),
+    Scenario("start of the engine", _ends_and_start, {ENDED}, _three_ending, others={"again": "running", "once": "absent"}),
     Scenario("pull and run", _pull, {ABSENT, CREATED, RUNNING}, _forget_pulled, RUNNING),
 )
 
@@ -217,6 +243,11 @@ class Trial:
         seen = self._seen()
         if seen not in allowed:
             yield f"box is {seen}"
+        for name, status in scenario.others.items():
+            with contextlib.suppress(AssertionError):
+                until(lambda name=name, status=status: self._seen(name)[0] == status, within=10)  # type: ignore[misc]
+            if self._seen(name)[0] != status:
+                yield f"{name} is {self._seen(name)}"
         if seen == RUNNING and self._ports("box") and b"box" not in self.outside.ask_http(HOST_ADDRESS, 8080):
             yield "the published port does not answer"
         if b"bystander" not in self.outside.ask_http(HOST_ADDRESS, 9090):
@@ -224,8 +255,8 @@ class Trial:
         if seen in (CREATED, STOPPED, ENDED) and (refusal := self.engine.api("POST", "/containers/box/start"))[0] != 204:
             yield f"box cannot be started: {refusal}"
 
-    def _seen(self) -> tuple[str, int]:
-        state = self.engine.state("box")
+    def _seen(self, name: str = "box") -> tuple[str, int]:
+        state = self.engine.state(name)
         return (state["Status"], state["ExitCode"]) if state else ABSENT
 
     def _ports(self, name: str) -> dict[str, Any]:
@@ -261,8 +292,8 @@ def _run(scale: Scale, scenarios: tuple[Scenario, ...]) -> tuple[int, list[str]]
     with trial(scale.folder) as tried:
         for scenario in scenarios:
             tried.cut_off(scenario, 0)
-            steps = len(tried.engine.steps)
-            chosen = sorted(scale.random().sample(range(1, steps + 1), min(steps, scale.times(steps, least=2))))
-            for number in chosen:
+            steps = ["", *tried.engine.steps]
+            numbers = [number for number in range(1, len(steps)) if steps[number] != steps[number - 1]]
+            for number in sorted(scale.random().sample(numbers, scale.times(len(numbers), least=2))):
                 tried.cut_off(scenario, number)
         return tried.deaths, tried.found
