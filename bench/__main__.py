@@ -5,7 +5,7 @@ python -m bench --only run ps          some parts or rows, shown and not kept (-
 python -m bench --quick --only run     few rounds, and nothing that takes dockerd minutes
 python -m bench --engine linkspan ...  one engine; the other's figures are those kept from the last run
 python -m bench --list                 what there is
-python -m bench --profile              where the time of one run goes
+python -m bench --profile [run|exec …] where the time of one command goes, step by step
 python -m bench --render               write the report again from what was kept
 
 DOCKERD names another dockerd to compare with.
@@ -36,7 +36,7 @@ def main() -> int:
     if given.list:
         print("\n".join(f"{part.name:12} {' '.join(part.rows)}" for part in PARTS))
     elif given.profile:
-        print(profile.table(profile.profile(given.profile)))
+        print(profile.table(profile.profile(given.rounds, given.profile)))
     elif given.render:
         report.write(results.load())
     else:
@@ -53,7 +53,7 @@ def _measure(given: argparse.Namespace) -> None:
         if save:
             kept.save()  # at once: a run that is ended keeps what it has
     if not given.only:
-        kept.machine, kept.profile = now, profile.profile(15)
+        kept.machine, kept.profile = now, profile.profile(given.rounds * 2)
     if save:
         kept.save()
         report.write(kept)
@@ -105,7 +105,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="three rounds, and nothing that takes dockerd minutes")
     parser.add_argument("--save", action="store_true", help="keep what was measured, and write the report")
     parser.add_argument("--render", action="store_true", help="only write the report again")
-    parser.add_argument("--profile", type=int, nargs="?", const=15, metavar="RUNS", help="only show where the time of one run goes")
+    parser.add_argument("--profile", nargs="?", const="run", choices=profile.COMMANDS, help="only show where the time of one command goes")
     parser.add_argument("--list", action="store_true", help="name the parts and their rows")
     return parser.parse_args()
 

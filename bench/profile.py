@@ -1,4 +1,4 @@
-"""Where the time of one `docker run --rm -p 8080:80 busybox true` goes: `python -m bench --profile`.
+"""Where the time of one command goes: `python -m bench --profile` (`run --rm -p`), `--profile exec` and others.
 
 At each moment of a run exactly one thing counts: the innermost function of the engine that is running; else the youngest process that the
 engine has started (conmon, the runtime, the container); else what the engine waits for; else it is the client's time.
@@ -54,7 +54,18 @@ SIDES = {
 """Whose time it is, by the longest prefix. One that is gone is an error: its work went elsewhere, and this must say where."""
 ORDER = tuple(dict.fromkeys(SIDES.values()))
 CONTAINER = "true"
-COMMAND = ("run", "--rm", "-p", "8080:80", "busybox", CONTAINER)
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "run": ("run", "--rm", "-p", "8080:80", "busybox", CONTAINER),
+    "bridge": ("run", "--rm", "busybox", CONTAINER),
+    "none": ("run", "--rm", "--net=none", "busybox", CONTAINER),
+    "host": ("run", "--rm", "--net=host", "busybox", CONTAINER),
+    "exec": ("exec", "box", CONTAINER),
+    "inspect": ("inspect", "box"),
+    "ps": ("ps",),
+}
+"""What can be profiled; a container `box` is there."""
+VERBS = ("create", "start", "delete", "kill", "state", "exec", "init")
+"""What the runtime is called to do."""
 STREAMS = ("/attach", "/wait", "/events", "/logs")
 """Requests that last while others are made: the client does not stand still for them."""
 SETTLE = 0.4
@@ -87,22 +98,22 @@ class Run:
 class Profile:
     """Medians over all runs, ms. `sides`: until the program runs, until the client is done, afterwards."""
 
+    rounds: int
     total: float
     sides: dict[str, tuple[float, float, float]]
     steps: list[tuple[float, str, str, float, float]]
     requests: list[tuple[str, float, float]]
 
 
-def profile(rounds: int) -> Profile:
-    """Run a clocked engine and containers in it, and tell where the time went."""
+def profile(rounds: int, what: str = "run") -> Profile:
+    """Run a clocked engine and the command in it, and tell where the time went."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         notes = folder / "notes.json"
         command = [sys.executable, "-m", "bench.spans", str(notes), *linkspan_command(folder)[4:]]
         with Births() as births, running(OURS, folder, command, folder / OURS / "run/linkspan.sock") as engine:
-            for _ in range(2):
-                _run(engine)
-            runs = [_run(engine) for _ in range(rounds)]
+            engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+            runs = [_run(engine, COMMANDS[what]) for _ in range(rounds + 2)][2:]  # two warm up
             root = engine.process.pid if engine.process else 0
         noted = json.loads(notes.read_text())
         _check_sides()
@@ -111,9 +122,9 @@ def profile(rounds: int) -> Profile:
         return summary(runs)
 
 
-def _run(engine: Contestant) -> Run:
+def _run(engine: Contestant, command: Sequence[str]) -> Run:
     start = time.monotonic_ns()
-    engine.docker(*COMMAND)
+    engine.docker(*command)
     end = time.monotonic_ns()
     time.sleep(SETTLE)
     return Run(start, end)
@@ -156,7 +167,7 @@ def _process(life: Life) -> str:
     if program in ("conmon", CONTAINER):
         return "conmon" if program == "conmon" else "container"
     if program in ("crun", "runc"):
-        verb = next((word for word in ("create", "start", "delete", "kill", "state", "init") if f" {word}" in life.command), "")
+        verb = next((word for word in VERBS if f" {word} " in f"{life.command} "), "")
         return f"runtime {verb}"
     return f"runtime: {program}"  # what prepares the runtime's way
 
@@ -178,7 +189,7 @@ def summary(runs: Sequence[Run]) -> Profile:
     own: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(runs))
     for number, run in enumerate(runs):
         for start, end, span in _slices(run):
-            phase = 2 if start >= run.end else 1 if start >= run.executed else 0
+            phase = 2 if start >= run.end else 1 if run.executed and start >= run.executed else 0
             if phase == 2 and (span is None or span.rank == 1):
                 continue  # nobody waits any more
             sides[span.side if span else SIDES["client"]][phase][number] += (end - start) / 1e6
@@ -186,6 +197,7 @@ def summary(runs: Sequence[Run]) -> Profile:
                 own[span.name][number] += (end - start) / 1e6
     medians = {side: tuple(statistics.median(values) for values in phases) for side, phases in sides.items()}
     return Profile(
+        len(runs),
         statistics.median((run.end - run.start) / 1e6 for run in runs),
         {side: medians[side] for side in ORDER if side in medians},  # type: ignore[misc]
         sorted(_steps(runs, own)),

@@ -26,7 +26,7 @@ def write(results: Results) -> None:
     if charts.GROWTH in drawn:
         parts.append(f"## Growth\n\n![Time and memory against the number of containers and ports]({charts.GROWTH.name})\n\n{GROWTH}\n")
     if results.profile:
-        parts += [PROFILE.format(total=results.profile.total), profile.table(results.profile)]
+        parts += [PROFILE.format(total=results.profile.total, rounds=results.profile.rounds), profile.table(results.profile)]
     FILE.write_text("\n".join([*parts, *_warnings(results)]))
 
 

@@ -85,7 +85,7 @@ SECTIONS: dict[str, dict[str, Row]] = {
         "ps": Row("`docker ps`, no container"),
         "inspect": Row("`docker inspect`", limit=share(1 / 1.5)),
         "floor": Row("the client alone: `docker --version`"),
-        "inspect-raw": Row("the engine's answer to `inspect`"),
+        "inspect-raw": Row("the engine's answer to `inspect`", limit=share(1 / 1.5)),
         "ps-raw": Row("the engine's answer to `ps`, no container"),
     },
     "Published ports": {
@@ -104,7 +104,7 @@ SECTIONS: dict[str, dict[str, Row]] = {
         "ps@200": Row("… with 200 running", limit=share(1 / 1.5)),
         "ps@500": Row("… with 500 running"),
         "grow-ps": Row("how much slower that is", "×", limit=most(1.2, "×")),
-        "ps-raw@200": Row("the engine's answer to `ps` with 200 running"),
+        "ps-raw@200": Row("the engine's answer to `ps` with 200 running", limit=share(1 / 1.5)),
         "restart": Row("the engine starts over 200 running containers, until it serves", limit=most(1000, "ms")),
         "helpers": Row("memory (PSS) per running container, all helpers", "MiB", limit=most(2, "MiB")),
         "memory@0": Row("memory (PSS) of the engine itself, idle", "MiB", limit=below()),

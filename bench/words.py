@@ -25,7 +25,7 @@ or for 5,000 ports, it would take too long to start. Both favours are dockerd's.
 
 PROFILE = """## Where the time of one run goes
 
-`docker run --rm -p 8080:80 busybox true`, median of 15 runs, {total:.0f} ms each with a clock on every function of the engine.
+`docker run --rm -p 8080:80 busybox true`, median of {rounds} runs, {total:.0f} ms each with a clock on every function of the engine.
 At each moment one thing counts: the innermost function of the engine that is running; else the youngest process that it started;
 else what it waits for; else the time is the client's. Steps of less than 0.1 ms are left out.
 """
