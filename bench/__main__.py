@@ -5,7 +5,7 @@ python -m bench --only run ps          some parts or rows, shown and not kept (-
 python -m bench --quick --only run     few rounds, and nothing that takes dockerd minutes
 python -m bench --engine linkspan ...  one engine; the other's figures are those kept from the last run
 python -m bench --list                 what there is
-python -m bench --profile [run|exec …] where the time of one command goes, step by step
+python -m bench --profile [run|exec|…] where the time of one command goes, step by step
 python -m bench --render               write the report again from what was kept
 
 DOCKERD names another dockerd to compare with.
@@ -36,7 +36,7 @@ def main() -> int:
     if given.list:
         print("\n".join(f"{part.name:12} {' '.join(part.rows)}" for part in PARTS))
     elif given.profile:
-        print(profile.table(profile.profile(given.rounds, given.profile)))
+        print(profile.table(profile.profile(given.rounds, given.profile, given.among)))
     elif given.render:
         report.write(results.load())
     else:
@@ -106,6 +106,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--save", action="store_true", help="keep what was measured, and write the report")
     parser.add_argument("--render", action="store_true", help="only write the report again")
     parser.add_argument("--profile", nargs="?", const="run", choices=profile.COMMANDS, help="only show where the time of one command goes")
+    parser.add_argument("--among", type=int, default=0, metavar="N", help="with --profile: while so many other containers run")
     parser.add_argument("--list", action="store_true", help="name the parts and their rows")
     return parser.parse_args()
 

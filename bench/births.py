@@ -1,6 +1,7 @@
 """Processes as they start and end, told by the kernel (the proc connector, linux/cn_proc.h): nothing is traced or slowed down."""
 
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -22,7 +23,7 @@ class Life:
     """A process: when it was forked or executed its last program, when it ended, and what it is."""
 
     pid: int
-    parent: int
+    parent: "Life | None"
     forked: int
     executed: int = 0
     ended: int = 0
@@ -58,11 +59,11 @@ class Births:
         self._socket.close()
 
     def of(self, ancestor: int) -> list[Life]:
-        """Return the processes that descend from one."""
-        family, found = {ancestor}, []
+        """Return the processes that descend from one that was started meanwhile and has this pid now."""
+        family, found = {id(self._alive.get(ancestor))}, []
         for life in self.lives:
-            if life.parent in family:
-                family.add(life.pid)
+            if life.parent and id(life.parent) in family:
+                family.add(id(life))
                 found.append(life)
         return found
 
@@ -72,8 +73,13 @@ class Births:
 
     def _listen(self) -> None:
         while not self._ending:
-            with contextlib.suppress(TimeoutError):
+            try:
                 self._take(self._socket.recv(4096))
+            except TimeoutError:
+                continue
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:  # the machine was too busy: some processes are not known
+                    raise
 
     def _take(self, data: bytes) -> None:
         what, _, when = _EVENT.unpack_from(data, _HEADERS)
@@ -82,7 +88,7 @@ class Births:
             _, parent, thread, pid = struct.unpack_from("=IIII", body)
             if thread == pid:
                 forked = self._alive.get(parent)
-                self._alive[pid] = Life(pid, parent, when, command=forked.command if forked else "")
+                self._alive[pid] = Life(pid, forked, when, command=forked.command if forked else "")
                 self.lives.append(self._alive[pid])
         elif what in (_EXEC, _EXIT):
             thread, pid = struct.unpack_from("=II", body)

@@ -15,7 +15,7 @@ OTHERS = {True: 5000, False: 1000}
 
 
 def connections(field: Field, effort: Effort) -> Iterator[Measured]:
-    """Call alone, then with as many others before the port in dockerd's chain of rules as behind it, then linkspan alone again."""
+    """Call alone, then with as many others published before the port in dockerd's chain of rules as behind it."""
     rounds = max(3, effort.rounds)
     with contextlib.ExitStack() as stack:
         outside = {engine.name: stack.enter_context(neighbour(engine)) for engine in field}
@@ -26,22 +26,40 @@ def connections(field: Field, effort: Effort) -> Iterator[Measured]:
         for engine in field:
             _surround(engine, OTHERS[engine.name == OURS])
         among = _calls(field, outside, rounds)
-        ours = [engine for engine in field if engine.name == OURS]
-        for engine in ours:
-            engine.docker("rm", "-f", "before", "behind")
-            alone[OURS] += _calls([engine], outside, rounds)[OURS]
+        shares = {name: [100 * statistics.median(among[name]) / statistics.median(alone[name])] for name in among}
+        for engine in field:
+            if engine.name == OURS:
+                shares[OURS] = _shares(engine, outside[OURS], rounds)
     yield measured("connections-alone", alone, busy)
     yield measured("connections", among, busy)
-    yield measured(
-        "connections-share", {name: [100 * statistics.median(among[name]) / statistics.median(alone[name])] for name in among}, busy
-    )
+    yield measured("connections-share", shares, busy)
 
 
 def _calls(field: Field, outside: dict[str, Place], rounds: int) -> dict[str, list[float]]:
     with contextlib.ExitStack() as stack:
         for engine in field:
-            stack.enter_context(serving(container(engine, "target"), "accept", PORT))
-        return taking_turns(field, rounds, lambda engine: outside[engine.name].peer("connect", HOST, str(PORT), "1"))
+            stack.enter_context(_served(engine))
+        return taking_turns(field, rounds, lambda engine: _call(outside[engine.name]))
+
+
+def _shares(engine: Contestant, outside: Place, rounds: int) -> list[float]:
+    """Return what is left of the connections, %, in rounds that measure both: linkspan is quick to publish the others again."""
+    shares = []
+    with _served(engine):
+        for _ in range(rounds):
+            among = _call(outside)
+            engine.docker("rm", "-f", "before", "behind")
+            shares.append(100 * among / _call(outside))
+            _publish_others(engine, OTHERS[True])
+    return shares
+
+
+def _served(engine: Contestant) -> contextlib.AbstractContextManager[None]:
+    return serving(container(engine, "target"), "accept", PORT)
+
+
+def _call(outside: Place) -> float:
+    return outside.peer("connect", HOST, str(PORT), "1")
 
 
 def _surround(engine: Contestant, others: int) -> None:
@@ -50,6 +68,11 @@ def _surround(engine: Contestant, others: int) -> None:
     engine.hurried = engine.name != OURS  # dockerd would take minutes to remove them
     _publish(engine, "before", span(others // 2))
     _publish(engine, "target", f"{PORT}:{PORT}")
+    _publish(engine, "behind", span(others // 2, 40000))
+
+
+def _publish_others(engine: Contestant, others: int) -> None:
+    _publish(engine, "before", span(others // 2))
     _publish(engine, "behind", span(others // 2, 40000))
 
 

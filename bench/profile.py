@@ -105,20 +105,22 @@ class Profile:
     requests: list[tuple[str, float, float]]
 
 
-def profile(rounds: int, what: str = "run") -> Profile:
-    """Run a clocked engine and the command in it, and tell where the time went."""
+def profile(rounds: int, what: str = "run", among: int = 0) -> Profile:
+    """Run a clocked engine, so many containers and the command in it, and tell where the time went."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         notes = folder / "notes.json"
         command = [sys.executable, "-m", "bench.spans", str(notes), *linkspan_command(folder)[4:]]
         with Births() as births, running(OURS, folder, command, folder / OURS / "run/linkspan.sock") as engine:
-            engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+            engine.dockers(
+                *(["run", "-d", "--name", name, "busybox", "sleep", "100000"] for name in ["box", *map("many{}".format, range(among))])
+            )
             runs = [_run(engine, COMMANDS[what]) for _ in range(rounds + 2)][2:]  # two warm up
-            root = engine.process.pid if engine.process else 0
+            lives = births.of(engine.process.pid if engine.process else 0)
         noted = json.loads(notes.read_text())
         _check_sides()
         for run in runs:
-            _fill(run, noted, births.of(root))
+            _fill(run, noted, lives)
         return summary(runs)
 
 
@@ -144,7 +146,9 @@ def _there(name: str) -> bool:
 
 
 def _side(name: str) -> str:
-    return SIDES[max((prefix for prefix in SIDES if name == prefix or name.startswith(f"{prefix}.")), key=len)]
+    """Return whose time a function's is; a folder that is not listed stands for itself."""
+    prefixes = [prefix for prefix in SIDES if name == prefix or name.startswith(f"{prefix}.")]
+    return SIDES[max(prefixes, key=len)] if prefixes else ".".join(name.split(".")[1:2]) or name
 
 
 def _fill(run: Run, noted: Sequence[tuple[str, str, int, int, str]], lives: Sequence[Life]) -> None:
@@ -185,6 +189,7 @@ def _slices(run: Run) -> Iterator[tuple[int, int, Span | None]]:
 
 def summary(runs: Sequence[Run]) -> Profile:
     """Give each moment of each run to one thing, and take the medians."""
+    middle = statistics.median
     sides: dict[str, list[list[float]]] = defaultdict(lambda: [[0.0] * len(runs) for _ in range(3)])
     own: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(runs))
     for number, run in enumerate(runs):
@@ -195,11 +200,11 @@ def summary(runs: Sequence[Run]) -> Profile:
             sides[span.side if span else SIDES["client"]][phase][number] += (end - start) / 1e6
             if span and phase < 2:
                 own[span.name][number] += (end - start) / 1e6
-    medians = {side: tuple(statistics.median(values) for values in phases) for side, phases in sides.items()}
+    medians = {side: (middle(phases[0]), middle(phases[1]), middle(phases[2])) for side, phases in sides.items()}
     return Profile(
         len(runs),
-        statistics.median((run.end - run.start) / 1e6 for run in runs),
-        {side: medians[side] for side in ORDER if side in medians},  # type: ignore[misc]
+        middle((run.end - run.start) / 1e6 for run in runs),
+        {side: medians[side] for side in (*ORDER, *sorted(set(medians) - set(ORDER))) if side in medians},
         sorted(_steps(runs, own)),
         _requests(runs),
     )
