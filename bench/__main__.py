@@ -47,9 +47,10 @@ def main() -> int:
 def _measure(given: argparse.Namespace) -> None:
     kept, now = results.load(), results.machine()
     parts = [part for part in PARTS if not given.only or {part.name, *part.rows} & set(given.only)]
-    save, failed = given.save or not given.only, list[Part]()
+    save, failed, new = given.save or not given.only, list[Part](), set[str]()
     for found in measure(parts, given.engine, Effort(3 if given.quick else given.rounds, full=not given.quick), failed):
         kept.add(found)
+        new.add(found.row)
         if save:
             kept.save()  # at once: a run that is ended keeps what it has
     if not given.only:
@@ -57,7 +58,7 @@ def _measure(given: argparse.Namespace) -> None:
     if save:
         kept.save()
         report.write(kept)
-    print(report.table(kept, {row for part in parts for row in part.rows}))
+    print(report.table(kept, new))
     if failed:
         sys.exit(f"failed twice, not measured anew: {', '.join(part.name for part in failed)}")
 

@@ -105,8 +105,12 @@ class Contestant:
         return ["nsenter", f"--net={self.namespace}", *command]
 
     def remove_containers(self) -> None:
-        if ids := self.docker("ps", "-aq").split():
-            self.docker("rm", "-f", *ids)
+        """Remove all that there is; what the engine refuses to remove is told of, and killed later."""
+        try:
+            if ids := self.docker("ps", "-aq").split():
+                self.docker("rm", "-f", *ids)
+        except RuntimeError as error:
+            print(f"  {error}".rstrip(), file=sys.stderr)
 
 
 Field = Sequence[Contestant]
@@ -135,22 +139,23 @@ def running(name: str, folder: Path, command: Sequence[str], address: Path) -> I
             contestant.start()
             yield contestant
         finally:
-            try:
+            with contextlib.ExitStack() as end:  # each of these is done whatever becomes of those above it
+                end.callback(sweep, folder / name, where)
+                end.callback(contestant.stop)
                 if not contestant.hurried and contestant.serves():
                     contestant.remove_containers()
-            except RuntimeError as error:
-                print(f"  {error}".rstrip(), file=sys.stderr)  # they are killed below
-            try:
-                contestant.stop()
-            finally:
-                sweep(folder / name, where)
 
 
 def sweep(folder: Path, where: Path) -> None:
     """Take away what an engine left: processes in its namespace or on its files, and mounts."""
-    for pid in {*processes_in(where), *_processes_on(folder)} - {os.getpid()}:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    for _ in range(100):  # what is being killed may still start something
+        left = {*processes_in(where), *_processes_on(folder)} - {os.getpid()}
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if not left:
+            break
+        time.sleep(0.1)
     points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for point in reversed([point for point in points if point.startswith(f"{folder}/")]):
         subprocess.run(["umount", "--lazy", point], check=True)
