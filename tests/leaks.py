@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from linkspan.plan.converge import Kind
 from tests.engines import Engine, processes
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -95,7 +96,17 @@ def disagreements(engine: Engine, ids: Collection[str] = ()) -> list[str]:
         *_rows(engine, {container.id for container in containers}, sandboxes, wired),
         *_locks(engine),
         *_twice(container.address for container in containers if container.running and container.address),
+        *_findings(engine),
     ]
+
+
+def _findings(engine: Engine) -> Iterator[str]:
+    """What the engine itself finds, when it compares its store with the kernel."""
+    status, report = engine.api("GET", "/linkspan/doctor")
+    if status != 200:
+        yield f"the doctor: {status} {report}"
+        return
+    yield from (f"the doctor: {finding['What']}" for finding in report["Findings"] if finding["Kind"] in set(Kind))
 
 
 def _compare(what: str, there: Collection[Any], wanted: Collection[Any]) -> Iterator[str]:
