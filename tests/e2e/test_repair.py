@@ -362,3 +362,20 @@ def test_the_doctor_looks_at_the_host(unwatched: Scene) -> None:
     host.sh("ip", "route", "flush", "root", "172.17.8.0/24")
     host.sh("ip", "link", "set", "eth0", "mtu", "1500")
     assert unwatched.engine.linkspan("doctor") == "Nothing is wrong."
+
+
+def test_a_link_leaves_the_ruleset_with_either_of_its_ends(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine("--icc=false")
+
+    def linked() -> bool:
+        return "elements" in engine.host.sh("nft", "list", "set", "inet", "linkspan", "linked")
+
+    for first, second in (("target", "source"), ("source", "target")):
+        engine.docker("run", "-d", "--name", "target", "--expose", "80", "busybox", "sleep", "100")
+        engine.docker("run", "-d", "--name", "source", "--link", "target", "busybox", "sleep", "100")
+        assert linked()
+        engine.docker("rm", "-f", first)
+        assert examination(engine)["Findings"] == []
+        engine.docker("rm", "-f", second)
+        assert not linked()
+        assert examination(engine)["Findings"] == []

@@ -93,7 +93,7 @@ class Cleanup:
 
     def pending(self) -> frozenset[str]:
         """Return the containers of which something may be left."""
-        return frozenset(container_id for batch in self._batches() for container_id in batch.containers)
+        return frozenset(self._failed).union(*(batch.containers for batch in self._batches()))
 
     def _batches(self) -> list[_Batch]:
         return [batch for batch in (self._current, self._next) if batch is not None]
@@ -174,6 +174,8 @@ class Cleanup:
                     steps.callback(self._sandboxes.forget, container.id)
             steps.callback(self._sandboxes.clear, [container.sandbox for container in containers])
             for container in containers:
+                if self._removed(container):
+                    steps.callback(self._sandboxes.unlink, container)
                 steps.callback(mount.unmount, self._files.of(container.id) / "rootfs")
 
     def _removed(self, container: Container) -> bool:

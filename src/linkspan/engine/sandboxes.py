@@ -110,6 +110,17 @@ class Sandboxes:
             if not endpoint.attached:
                 self._store.delete_endpoint(endpoint.id)
 
+    def unlink(self, target: Container) -> None:
+        """Take the links to a removed container out of the ruleset, before its address can be another's. Idempotent."""
+        ports, endpoint, removal = target.spec.network.exposed, self.endpoint_of(target.id), ""
+        for other in self._open_to_others() if ports and endpoint and endpoint.address else ():
+            source = self.endpoint_of(other.id) if any(linked == target.id for linked, _ in other.spec.network.links) else None
+            if endpoint and source:
+                link = firewall.Link(source=source.ipv4.ip, target=endpoint.ipv4.ip, ports=ports)
+                removal += firewall.link_removal(link)
+        if removal:
+            self._apply(removal)
+
     def has_rules(self, container: Container) -> bool:
         """Whether there is something in the ruleset that `unpublish` takes out."""
         return bool(container.publishes or container.spec.network.links)
