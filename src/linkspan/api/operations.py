@@ -26,6 +26,9 @@ class Operations:
         except asyncio.CancelledError:
             self._start(_outlive(task, abandon))
             raise
+        finally:
+            # A refusal's traceback holds this frame, and the task the refusal: the request's body would stay until the collector runs.
+            del task
 
     async def drain(self, seconds: float) -> None:
         """Wait until all of it is done; what is not by then is cancelled."""

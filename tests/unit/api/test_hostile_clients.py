@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -378,3 +379,29 @@ def test_an_attachment_goes_no_further_than_its_reader(tmp_path: Path) -> None:
         return left
 
     assert talk(tmp_path, Limits(), scenario) > 3000
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/containers/create", {"Image": "busybox", "HostConfig": {"Memory": 5}}),
+        ("GET", "/containers/nobody/json", None),
+        ("GET", "/containers/web/logs", None),
+        ("GET", "/containers/web/json", None),
+    ],
+)
+def test_a_request_leaves_nothing_for_the_collector(tmp_path: Path, method: str, path: str, body: object) -> None:
+    """Its body may be 16 MiB, and the collector may not run for long."""
+
+    async def scenario(client: Client, engine: FakeEngine) -> int:
+        await client.ask(method, path, body)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(20):
+                await client.ask(method, path, body)
+            return gc.collect()
+        finally:
+            gc.enable()
+
+    assert talk(tmp_path, Limits(), scenario) < 20
