@@ -13,6 +13,8 @@ def parse(text: bytes | str) -> object:
             json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+    except UnicodeEncodeError as error:
+        raise ValueError("it holds half of a character (a surrogate without its other half)") from error
     return value
 
 

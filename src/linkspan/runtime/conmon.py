@@ -124,7 +124,8 @@ class Conmon:
                     raise
             report = await _line(sync.reader)
             _, errors = await monitor.communicate()
-        return self._running(folder, report, errors.decode(errors="replace"))
+        silent = f"the monitor ended without a word (exit status {monitor.returncode})"
+        return self._running(folder, report, errors.decode(errors="replace") or silent)
 
     def _command(self, folder: Folder, way: Sequence[str | Path]) -> list[str | Path]:
         program, *first = (*way, self.choice.program)
@@ -139,7 +140,7 @@ class Conmon:
     def _running(self, folder: Folder, report: bytes, errors: str) -> Running:
         pid, said = reported_pid(report)
         if pid <= 0:
-            raise CommandFailed(_logged_error(folder) or (said or errors).strip() or "the monitor ended without a word", status=1)
+            raise CommandFailed(_logged_error(folder) or (said or errors).strip(), status=1)
         try:
             monitor_pid = int(folder.monitor_pid.read_text())
         except (OSError, ValueError) as error:

@@ -55,7 +55,7 @@ def render_profile(profile: Json, capabilities: tuple[str, ...], host: Host) -> 
         shape = {key: profile[key] for key in _PASSED_ON if key in profile}
         return {**shape, "architectures": _architectures(profile, host), "syscalls": rules}
     except (AttributeError, TypeError, KeyError, ValueError) as error:
-        raise InvalidInput(f"decoding seccomp profile failed: unexpected form: {error}") from error
+        raise InvalidInput("decoding seccomp profile failed: unexpected form: it is not moby's") from error
 
 
 def _applies(entry: Mapping[str, Any], capabilities: tuple[str, ...], host: Host) -> bool:
