@@ -50,7 +50,7 @@ ENGINES: list["Engine"] = []
 """Those of the running test: when it fails, their logs are shown."""
 
 
-class _Connection(http.client.HTTPConnection):
+class Connection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
     def __init__(self, path: Path) -> None:
@@ -150,7 +150,7 @@ class Engine:
     def api(self, method: str, path: str, body: object = None, *, raw: bytes | None = None) -> tuple[int, Any]:
         """Ask the API itself; returns the status and the JSON answer (text, if it is none)."""
         data = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
-        with contextlib.closing(_Connection(self.socket)) as connection:
+        with contextlib.closing(Connection(self.socket)) as connection:
             connection.request(method, path, data, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             text = answer.read().decode(errors="surrogateescape")

@@ -109,7 +109,7 @@ def _round(attack: Attack, operations: list[Any], archive: Path, number: int) ->
             _prepare(attack.engine, attack, archive)
         for mode in _modes(operation):
             _examples(attack, operation, mode, 1 if rare else EXAMPLES, number * 1000 + position + attack.random.randrange(10**6))
-    return _resident(attack.engine.pid)
+    return resident(attack.engine.pid)
 
 
 def _modes(operation: Any) -> list[GenerationMode]:
@@ -261,7 +261,8 @@ def _get(engine: Engine, path: str) -> Any:
     return found
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
+    """Return the resident size of a process, in bytes."""
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert found is not None
     return int(found[1]) << 10
