@@ -62,6 +62,12 @@ def test_addresses_and_routes_are_found_by_their_interface(host: Host, wired: Pa
     assert host.run(survey.uplinks) == (index,)
 
 
+def test_a_host_on_which_nothing_was_ever_up_has_no_routes(host: Host) -> None:
+    assert host.run(lambda: netns.run_in_new(survey.routes)) == frozenset()
+    assert host.run(lambda: netns.run_in_new(survey.uplinks)) == ()
+    assert host.run(lambda: netns.run_in_new(lambda: route.connected_subnets(except_interface="lo"))) == ()
+
+
 def test_an_interface_is_looked_at_in_its_namespace(host: Host, wired: Path, inside: Callable[..., str]) -> None:
     def look() -> object:
         return host.run(lambda: survey.inside(wired, "eth0"))

@@ -23,7 +23,8 @@ def connected_subnets(except_interface: str) -> tuple[IPv4Network, ...]:
     Equivalent to `ip -4 route show table main`.
     """
     excluded = link.index(except_interface)
-    with translated("list routes"):
+    routes = []
+    with translated("list routes", {errno.ENOENT: None}):  # there is no table as long as nothing is up
         routes = host().dump(RTM_GETROUTE, _message())
     subnets = {
         IPv4Network((route.get_attr("RTA_DST"), route["dst_len"]))

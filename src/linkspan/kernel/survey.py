@@ -3,6 +3,7 @@
 The first three act in the namespace of the calling thread, which is the host's. Nothing here changes anything.
 """
 
+import errno
 import socket
 from collections import defaultdict
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -40,20 +41,16 @@ def addresses() -> dict[int, tuple[IPv4Interface, ...]]:
 
 def routes() -> frozenset[tuple[IPv4Network, int]]:
     """Return where the main table leads, and by which interface, but for default routes; equivalent to `ip -4 route`."""
-    with translated("list routes"):
-        found = host().dump(RTM_GETROUTE, _route_question())
     return frozenset(
         (IPv4Network((route.get_attr("RTA_DST"), route["dst_len"])), route.get_attr("RTA_OIF") or 0)
-        for route in found
+        for route in _routes(host())
         if route["dst_len"] > 0 and route["type"] == _UNICAST
     )
 
 
 def uplinks() -> tuple[int, ...]:
     """Return the indexes of the interfaces that default routes lead to; equivalent to `ip -4 route show default`."""
-    with translated("list routes"):
-        found = host().dump(RTM_GETROUTE, _route_question())
-    return tuple(route.get_attr("RTA_OIF") for route in found if route["dst_len"] == 0 and route.get_attr("RTA_OIF"))
+    return tuple(route.get_attr("RTA_OIF") for route in _routes(host()) if route["dst_len"] == 0 and route.get_attr("RTA_OIF"))
 
 
 def inside(namespace: Path, interface: str) -> InsideState | None:
@@ -66,9 +63,7 @@ def inside(namespace: Path, interface: str) -> InsideState | None:
         if found is None:
             return None
         index = found["index"]
-        defaults = [
-            route for route in opened.dump(RTM_GETROUTE, _route_question()) if route["dst_len"] == 0 and route.get_attr("RTA_OIF") == index
-        ]
+        defaults = [route for route in _routes(opened) if route["dst_len"] == 0 and route.get_attr("RTA_OIF") == index]
         return InsideState(
             up=bool(found["flags"] & IFF_UP),
             mac=found.get_attr("IFLA_ADDRESS") or "",
@@ -107,6 +102,12 @@ def _addresses(opened: RouteSocket, index: int) -> dict[int, tuple[IPv4Interface
     for found in opened.dump(RTM_GETADDR, question):
         by_index[found["index"]].append(IPv4Interface((found.get_attr("IFA_LOCAL"), found["prefixlen"])))
     return {found: tuple(entries) for found, entries in by_index.items()}
+
+
+def _routes(opened: RouteSocket) -> list[nlmsg_base]:
+    with translated("list routes", {errno.ENOENT: None}):  # there is no table as long as nothing is up
+        return opened.dump(RTM_GETROUTE, _route_question())
+    return []
 
 
 def _route_question() -> rtmsg:
