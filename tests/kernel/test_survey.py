@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from linkspan.errors import NotFound
-from linkspan.kernel import address, link, netns, nft, route, survey
+from linkspan.kernel import address, link, neighbour, netns, nft, route, survey
 from linkspan.plan import firewall
 from tests.hosts import Host, until
 
@@ -119,6 +119,15 @@ def test_a_connected_route_is_as_the_kernel_makes_it(host: Host, wired: Path) ->
     for _ in range(2):
         host.run(lambda: route.add_connected("bridge0", IPv4Network("172.17.0.0/16"), GATEWAY))
         assert host.sh("ip", "route") == before
+
+
+def test_a_neighbour_is_forgotten(host: Host, wired: Path) -> None:
+    host.sh("ip", "neigh", "add", "172.17.0.2", "lladdr", "02:00:00:00:00:99", "dev", "bridge0")
+    for _ in range(2):
+        host.run(lambda: neighbour.forget("bridge0", ADDRESS.ip))
+        assert "02:00:00:00:00:99" not in host.sh("ip", "neigh")
+    with pytest.raises(NotFound, match="bridge9"):
+        host.run(lambda: neighbour.forget("bridge9", ADDRESS.ip))
 
 
 def test_a_namespace_is_bound_again_by_a_process_in_it(host: Host, wired: Path) -> None:

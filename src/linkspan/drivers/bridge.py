@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from linkspan.errors import Conflict, InvalidInput, KernelError
-from linkspan.kernel import address, bridge, link, route, sysctl
+from linkspan.kernel import address, bridge, link, neighbour, route, sysctl
 from linkspan.model.endpoint import Endpoint, random_mac
 from linkspan.model.network import Network
 from linkspan.plan import firewall
@@ -90,6 +90,7 @@ class BridgeDriver:
         link.plug(endpoint.host_interface, network.bridge)
         address.restore_inside(namespace, endpoint.interface, endpoint.ipv4, endpoint.gateway)
         link.open_port(endpoint.host_interface, hairpin=port.hairpin, isolated=port.isolated)
+        neighbour.forget(network.bridge, endpoint.ipv4.ip)
 
     def delete(self, network: Network) -> None:
         self._rules.apply(firewall.network_removal(network))

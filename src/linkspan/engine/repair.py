@@ -127,6 +127,7 @@ class Repairer:
         driver.detach(network, [endpoint])
         with Undo() as undo:
             driver.attach(network, endpoint, self._sandboxes.path(endpoint.sandbox), undo)
+            driver.restore(network, endpoint, self._sandboxes.path(endpoint.sandbox))
 
     def _plug(self, endpoint_id: str) -> None:
         endpoint, network = self._plugged(endpoint_id)

@@ -29,6 +29,8 @@ BUSY = 0.3
 """Seconds after which it looks again at containers that something was being done to."""
 MOUNTS = 0.3
 """Seconds that it waits after a mount: the engine's own are told as well."""
+MANY = 20
+"""So many different things may be broken of one object before it counts as a fight."""
 _PARTS = {
     What.ADDRESS: Part.LINKS,
     What.ROUTE: Part.LINKS,
@@ -52,6 +54,7 @@ class Watch:
         self._busy = busy
         self._changes = Changes(self._heard)
         self._patience = Patience()
+        self._long_patience = Patience(free=MANY)
         self._parts = Part(0)
         self._links: set[str] = set()
         self._mounts_noted = False
@@ -140,10 +143,10 @@ class Watch:
             self._report(differences, first.mend.value)
             return
         name, now = f"{first.kind} {first.subject}", time.monotonic()
-        if delay := self._patience.delay(name, now):
+        if delay := max(self._patience.delay(first.sentence, now), self._long_patience.delay(name, now)):
             self._later(delay, parts)
             return
-        if self._patience.spend(name, now):
+        if self._patience.spend(first.sentence, now) | self._long_patience.spend(name, now):
             logger.warning("%s again: somebody undoes what is mended, so from now on it is mended less and less often", _said(differences))
         try:
             await self._repairer.mend(first)

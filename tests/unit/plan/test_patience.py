@@ -35,6 +35,15 @@ def test_each_thing_is_counted_by_itself() -> None:
     assert worn(FREE).delay("address", 0.0) == 0
 
 
+def test_patience_may_be_longer() -> None:
+    patience = Patience(free=FREE + 1)
+    for _ in range(FREE):
+        patience.spend("route", 0.0)
+    assert patience.delay("route", 0.0) == 0
+    patience.spend("route", 0.0)
+    assert patience.delay("route", 0.0) == FIRST
+
+
 def test_the_moment_at_which_patience_ends_is_told_once() -> None:
     patience = Patience()
     assert [patience.spend("route", 0.0) for _ in range(FREE + 2)] == [False] * (FREE - 1) + [True, False, False]
