@@ -1,5 +1,6 @@
 """Published ports: every form of -p, who may reach them, and who holds them."""
 
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -102,6 +103,30 @@ def test_udp_is_published_too(engine: Engine, neighbour: Host) -> None:
     with engine.inside("clock").answering("0.0.0.0", 80, b"hello", "udp"):
         assert neighbour.ask(HOST_ADDRESS, 8080, "udp") == b"hello"
         assert engine.host.ask("127.0.0.1", 8080, "udp") == b"hello"
+
+
+def test_a_caller_by_udp_reaches_the_container_of_today(engine: Engine, neighbour: Host) -> None:
+    """The kernel remembers where a conversation went: also to nobody, before there was a container, and to one that is gone."""
+
+    def call(caller: socket.socket) -> bytes:
+        caller.sendto(b"?", (HOST_ADDRESS, 8080))
+        try:
+            return caller.recv(10)
+        except OSError:  # nobody answers, or an ICMP message says so
+            return b""
+
+    with neighbour.run(lambda: socket.socket(type=socket.SOCK_DGRAM)) as caller:
+        caller.settimeout(0.2)
+        assert call(caller) == b""
+        for name in ("first", "second"):
+            engine.docker("run", "-d", "--name", name, "-p", "8080:80/udp", "busybox", "sleep", "100")
+            with engine.inside(name).answering("0.0.0.0", 80, name.encode(), "udp"):
+                caller.settimeout(5)
+                assert call(caller) == name.encode()
+                assert call(caller) == name.encode()
+            engine.docker("rm", "-f", name)
+        caller.settimeout(0.2)
+        assert call(caller) == b""
 
 
 def test_a_port_of_a_process_is_refused_and_the_process_named(engine: Engine) -> None:

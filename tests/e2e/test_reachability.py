@@ -144,7 +144,8 @@ def heard_on_the_host(engine: Engine, name: str, packets: list[bytes], last: byt
     return engine.host.run(listen)
 
 
-def test_a_container_reaches_nothing_on_the_hosts_loopback(engine: Engine) -> None:
+def test_a_container_reaches_nothing_on_the_hosts_loopback(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine("--repair=false")
     engine.docker("run", "-d", "--name", "box", "busybox", "sleep", "300")
     own = engine.address("box")
     ports = (9, 9999)
@@ -152,11 +153,8 @@ def test_a_container_reaches_nothing_on_the_hosts_loopback(engine: Engine) -> No
     packets.append(udp(own, BRIDGE, b"last", ports))
     assert heard_on_the_host(engine, "box", packets, b"last") == [b"last"]
     engine.host.sh("nft", "flush", "chain", "inet", "linkspan", "loopback-guard")
-    try:
-        heard = heard_on_the_host(engine, "box", packets, b"last")
-        assert heard == [b"evil", b"evil", b"last"], "without the chain they arrive, so that this test could see them"
-    finally:
-        engine.restart()
+    heard = heard_on_the_host(engine, "box", packets, b"last")
+    assert heard == [b"evil", b"evil", b"last"], "without the chain they arrive, so that this test could see them"
 
 
 def test_a_container_reaches_no_port_published_on_loopback(engine: Engine) -> None:

@@ -14,11 +14,11 @@ from linkspan.drivers.base import Driver
 from linkspan.engine.lookup import Lookup
 from linkspan.engine.publishes import Ports, Reservation
 from linkspan.errors import Conflict, EngineError, NotFound
-from linkspan.kernel import netns
+from linkspan.kernel import address, conntrack, netns
 from linkspan.kernel.nft import Firewall, RulesetRefused
 from linkspan.model.container import Container
 from linkspan.model.endpoint import HOST_SANDBOX, Endpoint, Sandbox, random_mac
-from linkspan.model.network import Network, Subnet
+from linkspan.model.network import UNSPECIFIED, Network, Subnet
 from linkspan.model.publish import Publish
 from linkspan.plan import addresses, firewall, guard
 from linkspan.store.base import Store
@@ -136,6 +136,7 @@ class Sandboxes:
         removal += "".join(firewall.link_removal(link) for link in self._links(container, endpoint))
         if removal:
             self._apply(removal)
+            _forget_conversations(publishes)
 
     def ruleset(self) -> str:
         """Render the whole firewall as the store wants it."""
@@ -288,6 +289,7 @@ class Sandboxes:
             # Before: when the kernel's answer is lost (ENOBUFS), the rules are there all the same.
             undo.push(f"unpublish ports of {container.name}", partial(self.unpublish, container, reservation.publishes))
             self._apply(rules)
+            _forget_conversations(reservation.publishes)
             self._opened[container.id] = replace(container, publishes=tuple(reservation.publishes))
 
     def _holders(self, protocol: str, host_port: int) -> Iterator[tuple[IPv4Address, str]]:
@@ -306,3 +308,12 @@ class Sandboxes:
                 ports = target.spec.network.exposed
                 links.append(firewall.Link(source=endpoint.address.ip, target=other.address.ip, ports=ports))
         return links
+
+
+def _forget_conversations(publishes: Sequence[Publish]) -> None:
+    """Let the next packet of each caller of a UDP port meet the rules as they are now: only the first one of a conversation does."""
+    ports = [publish for publish in publishes if publish.port.protocol == "udp"]
+    if ports:
+        everywhere = address.local()
+        chosen = ((everywhere if publish.host_ip == UNSPECIFIED else [publish.host_ip], publish.host_port) for publish in ports)
+        conntrack.forget_udp({(each, number) for hosts, number in chosen for each in hosts})
