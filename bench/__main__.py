@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _measure(given: argparse.Namespace) -> None:
-    kept, now = results.load(), results.machine()
+    kept, now = results.load() if given.only else results.Results(), results.machine()
     parts = [part for part in PARTS if not given.only or {part.name, *part.rows} & set(given.only)]
     save, failed, new = given.save or not given.only, list[Part](), set[str]()
     for found in measure(parts, given.engine, Effort(3 if given.quick else given.rounds, full=not given.quick), failed):

@@ -91,7 +91,7 @@ def _growth(curves: Sequence[Curve], results: Results) -> str:
 
 
 def _panel(curve: Curve, points: dict[str, list[tuple[int, list[float]]]]) -> str:
-    values = [value for line in points.values() for _, figures in line for value in (statistics.median(figures),)]
+    values = [value for line in points.values() for _, figures in line for value in _middle_half(figures)]
     ticks = decades(min(values), max(values)) if curve.logarithmic else steps(max(values))
     across = _scale(min(curve.counts), max(curve.counts), LEFT, WIDTH - RIGHT, logarithmic=curve.logarithmic)
     up = _scale(ticks[0], ticks[-1], HEIGHT - BOTTOM, TOP, logarithmic=curve.logarithmic)

@@ -18,6 +18,7 @@ def write(results: Results) -> None:
     """Write the report, and draw its pictures."""
     drawn = charts.write(results)
     parts = [HEAD, "\n".join(f"- {line}" for line in results.machine or machine()) + "\n"]
+    parts += _warnings(results)
     if charts.SHARES in drawn:
         parts.append(f"![What linkspan takes of dockerd's time]({charts.SHARES.name})\n")
     for title, rows in SECTIONS.items():
@@ -27,7 +28,7 @@ def write(results: Results) -> None:
         parts.append(f"## Growth\n\n![Time and memory against the number of containers and ports]({charts.GROWTH.name})\n\n{GROWTH}\n")
     if results.profile:
         parts += [PROFILE.format(total=results.profile.total, rounds=results.profile.rounds), profile.table(results.profile)]
-    FILE.write_text("\n".join([*parts, *_warnings(results)]))
+    FILE.write_text("\n".join(parts))
 
 
 def table(results: Results, wanted: Collection[str]) -> str:
@@ -38,11 +39,11 @@ def table(results: Results, wanted: Collection[str]) -> str:
 
 
 def _warnings(results: Results) -> list[str]:
-    """Name the rows before which the machine was not quiet."""
-    loud = [f"{key} ({found.busy:.1f})" for key, found in results.rows.items() if found.busy > CALM]
+    """Say so if the machine was not quiet."""
+    loud = [key for key, found in results.rows.items() if found.busy > CALM]
     if not loud:
         return []
-    return [f"Others kept more than {CALM} cores busy just before these were measured, so they are not to be trusted: {', '.join(loud)}.\n"]
+    return [f"**The machine was not quiet:** more than {CALM} cores were busy just before {len(loud)} rows were measured.\n"]
 
 
 def _line(key: str, samples: dict[str, list[float]]) -> str:

@@ -5,7 +5,8 @@ HEAD = """# Benchmarks
 linkspan beside a real dockerd, written by `make bench`: both engines on one machine at the same time, each in a network
 namespace of its own, the same docker client, the same image (linkspan's built-in busybox), taking turns; the first turn warms up
 and is not counted. Figures are medians, in brackets the lowest and the highest. A ratio above 1 means that linkspan is better.
-*Asked* is what the project demands of the figure in the same run.
+*Asked* is what the project demands of the figure in the same run. The dockerd is Debian's; `DOCKERD=FILE make bench` compares with
+another one.
 """
 
 NOTES = {
