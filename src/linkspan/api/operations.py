@@ -50,6 +50,8 @@ async def _outlive(task: asyncio.Task[T], abandon: Callable[[T], Awaitable[None]
         result = await task
         if abandon is not None:
             await abandon(result)
+    except ConnectionError:  # it hung up before its request was complete
+        logger.info("a client hung up in the middle of its request")
     except EngineError as error:
         logger.info("refused after the client had hung up: %s", error)
     except Exception:
