@@ -178,9 +178,17 @@ OPERATIONS: dict[str, Operation] = {
         restore=ensure_running,
         between=stop("box"),
         ends=True,
+        passing=lambda line: asked_to_stop(line) or why(line),
     ),
     "rm": Operation(prepare=in_order(run("box"), stop("box")), operate=remove("box"), restore=in_order(run("box"), stop("box")), ends=True),
-    "rm -f": Operation(prepare=run("box", requests=PUBLISHED), operate=remove("box"), restore=run("box", requests=PUBLISHED), ends=True),
+    "rm -f": Operation(
+        prepare=run("box", requests=PUBLISHED),
+        operate=remove("box"),
+        restore=in_order(remove("box"), run("box", requests=PUBLISHED)),
+        between=stop("box"),
+        ends=True,
+        passing=asked_to_stop,
+    ),
     "end with --rm": Operation(prepare=run("box", auto_remove=True), operate=kill("box"), restore=run("box", auto_remove=True), ends=True),
     "container prune": Operation(
         prepare=in_order(create("box"), create("other")),

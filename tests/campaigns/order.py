@@ -2,28 +2,28 @@
 
 from tests.campaigns.campaign import Result, Scale
 from tests.hosts import Host
-from tests.lab import Lab, Trial
+from tests.image_operations import IMAGE_OPERATIONS, clear_images
+from tests.lab import Lab, Trial, clear, in_order
 from tests.operations import OPERATIONS
 from tests.operations import run as run_container
+from tests.registries import Registry
 from tests.sabotage import Mode
 
 
-def run_all(scale: Scale, names: list[str]) -> Result:
-    """Try the operations of these names in every way."""
+def run(scale: Scale) -> Result:
+    """Try the operations in every way."""
+    operations = OPERATIONS | IMAGE_OPERATIONS
     tried, found, every = 0, [], max(1, round(1 / scale.share))
     (scale.folder / "e").mkdir(parents=True)
     with Host(scale.folder / "host.net") as host, Lab(host, scale.folder / "e") as lab:
-        lab.do(run_container("first"))
-        for name in names:
-            lab.clear()
-            trial = Trial(lab, OPERATIONS[name])
+        Registry(host, scale.folder / "registry").start()
+        lab.do(run_container("first"))  # what the first container brings about stays: a few folders
+        for name, operation in operations.items():
             for mode in Mode:
                 try:
-                    tried += trial.run(mode, every=every)
+                    lab.clear()
+                    lab.do(in_order(clear, clear_images))
+                    tried += Trial(lab, operation).run(mode, every=every)
                 except AssertionError as fault:
                     found.append(f"{name}: {fault}")
-    return Result(tried=f"{tried} failing steps of {len(names)} operations", found=found)
-
-
-def run(scale: Scale) -> Result:
-    return run_all(scale, list(OPERATIONS))
+    return Result(tried=f"{tried} failing steps of {len(operations)} operations", found=found)

@@ -12,15 +12,17 @@ import pytest
 
 from linkspan.errors import EngineError
 from tests.hosts import Host, until
+from tests.image_operations import IMAGE_OPERATIONS, clear_images
 from tests.lab import Lab, Trial, in_order
 from tests.operations import OPERATIONS, PUBLISHED, run, start, stop
+from tests.registries import Registry
 from tests.sabotage import MARK, Mode
 from tests.snapshots import differences
 
 pytestmark = pytest.mark.kernel
 
-WHOLE = ("create", "start, published", "rename", "update", "exec")
-"""What is tried at every step."""
+STRIDES = {**dict.fromkeys(("create", "start, published", "rename", "update", "exec"), 1), "restart": 6}
+"""Of the others, every twentieth step is tried."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,22 @@ def lab(shared: Lab) -> Iterator[Lab]:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_each_step_fails(lab: Lab, name: str) -> None:
-    assert Trial(lab, OPERATIONS[name]).run(Mode.BEFORE, every=1 if name in WHOLE else 20) > 0
+    assert Trial(lab, OPERATIONS[name]).run(Mode.BEFORE, every=STRIDES.get(name, 20)) > 0
+
+
+@pytest.fixture(scope="module")
+def registry(shared: Lab, tmp_path_factory: pytest.TempPathFactory) -> None:
+    Registry(shared.host, tmp_path_factory.mktemp("registry") / "r").start()
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize("name", IMAGE_OPERATIONS)
+@pytest.mark.parametrize("mode", [Mode.BEFORE, Mode.CANCEL])
+def test_each_step_with_images_fails(lab: Lab, name: str, mode: Mode) -> None:
+    try:
+        assert Trial(lab, IMAGE_OPERATIONS[name]).run(mode, every=12) > 0
+    finally:
+        lab.do(clear_images)
 
 
 @pytest.mark.parametrize("mode", [Mode.AFTER, Mode.CANCEL, Mode.FOR_GOOD])

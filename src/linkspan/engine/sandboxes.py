@@ -70,6 +70,8 @@ class Sandboxes:
         if mode.kind == "container":
             return self._join_other(container, self._target(container))
         network = self._network(str(mode))
+        if self._store.sandbox(container.id) and not self._in_use(container.id):
+            self.clear([container.id])  # a clean-up that failed has left it: it may be half of one
         match network.driver:
             case "host":
                 return Place(sandbox=HOST_SANDBOX, namespace=None, network=network, files_of=container.id)

@@ -2,7 +2,7 @@
 
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -54,7 +54,7 @@ def images_in(path: Path) -> list[ArchivedImage]:
     raise InvalidInput("this is no archive of images: it has neither manifest.json nor index.json (for a file system, use import)")
 
 
-def docker_archive(images: Sequence[SavedImage]) -> Iterator[bytes]:
+def docker_archive(images: Sequence[SavedImage]) -> Generator[bytes, None, None]:
     """Write the images as `docker save` does; a file that several share is in it once. Raises InvalidInput if a layer is damaged."""
     listing = [
         {

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import functools
-import tempfile
+import os
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -92,12 +92,20 @@ class Intake:
     @contextlib.asynccontextmanager
     async def folder(self) -> AsyncIterator[Path]:
         """A folder for work in progress, on the file system of the images."""
-        folder = Path(await blocking(functools.partial(tempfile.mkdtemp, dir=self._layout.temporary)))
+        folder = self._layout.temporary / f"tmp{os.urandom(8).hex()}"
         try:
+            await blocking(functools.partial(folder.mkdir, mode=0o700))
             yield folder
         finally:
-            with contextlib.suppress(OSError):  # the next start sweeps it
-                await asyncio.to_thread(tree.remove, folder)
+            await self._discard(folder)
+
+    @staticmethod
+    async def _discard(folder: Path) -> None:
+        try:
+            await blocking(tree.remove, folder)
+        except KernelError:
+            with contextlib.suppress(KernelError):  # once more; at last the next start sweeps it
+                await blocking(tree.remove, folder)
 
     @contextlib.asynccontextmanager
     async def alone(self, key: str) -> AsyncIterator[None]:
@@ -122,9 +130,18 @@ class Intake:
 
 
 async def blocking(job: Callable[..., T], *args: object) -> T:
-    """Do `job` in a thread; raises KernelError for what the file system refuses, such as a full disk."""
+    """Do `job` in a thread; raises KernelError for what the file system refuses, such as a full disk.
+
+    It is done to its end also if the caller is cancelled: what clears up after it must not come in the middle of it.
+    """
+    done = asyncio.ensure_future(asyncio.to_thread(job, *args))
     try:
-        return await asyncio.to_thread(job, *args)
+        await asyncio.wait((done,))
+    except asyncio.CancelledError:
+        await asyncio.gather(done, return_exceptions=True)
+        raise
+    try:
+        return done.result()
     except OSError as error:
         raise KernelError("the image store", error.errno or 0, error.filename or "") from error
 

@@ -158,7 +158,10 @@ class Layout:
             before = self.index
             self._commit(edit(before))
             if len(self.index.images) < len(before.images):
-                self._collect_garbage()
+                try:
+                    self._collect_garbage()
+                except OSError as error:  # the images are gone all the same; the next removal or start deletes what is left
+                    logger.warning("cannot delete the files of removed images: %s", error)
 
     def adopt_root(self, image_id: str, work: Path) -> None:
         """Make `work`/unpacked the image's root. Raises NotFound if the image went in the meantime."""
@@ -189,8 +192,13 @@ class Layout:
                 return
 
     def _commit(self, index: Index) -> None:
-        _write(self.temporary / INDEX, _index_text(index))
-        (self.temporary / INDEX).replace(self.path / INDEX)
+        fresh = self.temporary / INDEX
+        try:
+            _write(fresh, _index_text(index))
+            fresh.replace(self.path / INDEX)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
         self.index = index
         with contextlib.suppress(OSError):  # the change stands; at worst a power failure takes it back
             _flush(self.path)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from dataclasses import replace
 from pathlib import Path
 
-from linkspan.errors import EngineError, InvalidInput, NotFound
+from linkspan.errors import EngineError, InvalidInput, KernelError, NotFound
 from linkspan.images import archive, builtin, layers
 from linkspan.images.changes import apply_changes
 from linkspan.images.configuration import configuration_of, timestamp
@@ -125,9 +125,9 @@ class ImageStore:
         """Write images as one archive, as `docker save` does; a name without a tag means all its tags. Raises as `find` does."""
         chosen = self._index.meant(refs)
         async with self._intake.folder() as folder:
-            pieces = archive.docker_archive(await blocking(self._layout.hold, chosen, folder))
-            while (piece := await blocking(next, pieces, None)) is not None:
-                yield piece
+            with contextlib.closing(archive.docker_archive(await blocking(self._layout.hold, chosen, folder))) as pieces:
+                while (piece := await blocking(next, pieces, None)) is not None:
+                    yield piece
         for image_id in chosen:
             self._report("save", image_id, {"name": image_id})
 
@@ -179,7 +179,7 @@ class ImageStore:
         """Delete the unpacked roots of removed images that lost their last container. The engine calls it at start and after removals."""
         for image_id in await blocking(self._layout.unpacked):
             if image_id not in self._index.images and not in_use(image_id):
-                await blocking(self._layout.discard_root, image_id)
+                await self._discard_root(image_id)
 
     @property
     def _index(self) -> Index:
@@ -239,5 +239,11 @@ class ImageStore:
             lines += [("Deleted", what) for what in (image.id, *vanished_layers(image, self.list()))]
             self._report("delete", image.id, {"name": image.id})
             if not in_use(image.id):
-                await blocking(self._layout.discard_root, image.id)
+                await self._discard_root(image.id)
         return lines
+
+    async def _discard_root(self, image_id: str) -> None:
+        try:
+            await blocking(self._layout.discard_root, image_id)
+        except KernelError as error:  # the image is gone all the same; the next start deletes what is left
+            logger.warning("cannot delete the unpacked root of image %s: %s", image_id, error)
