@@ -23,6 +23,7 @@ def run(scale: Scale) -> Result:
                 try:
                     lab.clear()
                     lab.do(in_order(clear, clear_images))
+                    lab.reopen()  # sweeps what could not be deleted
                     tried += Trial(lab, operation).run(mode, every=every)
                 except AssertionError as fault:
                     found.append(f"{name}: {fault}")

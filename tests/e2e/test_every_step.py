@@ -60,6 +60,7 @@ def test_each_step_with_images_fails(lab: Lab, name: str, mode: Mode) -> None:
         assert Trial(lab, IMAGE_OPERATIONS[name]).run(mode, every=12) > 0
     finally:
         lab.do(clear_images)
+        lab.reopen()  # sweeps what could not be deleted
 
 
 @pytest.mark.parametrize("mode", [Mode.AFTER, Mode.CANCEL, Mode.FOR_GOOD])
