@@ -348,6 +348,8 @@ class Lifecycle:
                 if not left.state.running:
                     self._cancel_restart(container.id)
                     self.destroy(left, left.state.exit_code)
+                    if self._store.full:  # somebody is making room: the answer says that it is there
+                        await self._cleanup.cleared(left.id)
                     return
             container = left  # its restart policy was faster: once more
 

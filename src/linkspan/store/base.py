@@ -25,6 +25,10 @@ class Store(Protocol):
 
     def close(self) -> None: ...
 
+    @property
+    def full(self) -> bool:
+        """Whether new objects are refused, because their disk has no room for them."""
+
     def setting(self, key: str) -> str | None: ...
     def put_setting(self, key: str, value: str) -> None: ...
 

@@ -179,6 +179,10 @@ class SqliteStore:
         if self._guard:
             self._guard.close()
 
+    @property
+    def full(self) -> bool:
+        return self._room.short
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         with self._lock:
@@ -255,7 +259,7 @@ class SqliteStore:
                         f'Conflict. The container name "/{container.name}" is already in use by container "{other.id}". '
                         "You have to remove (or rename) that container to be able to reuse that name."
                     )
-            if self._room.short and container.id not in self._containers.items:
+            if self.full and container.id not in self._containers.items:
                 raise EngineError("no space left on device: the disk of the data root is full; remove containers or images")
             self._containers.put(container)
 
