@@ -45,7 +45,7 @@ class Crowd:
 
     async def ask(self, method: str, path: str, body: object = None, *, data: bytes | None = None) -> Answer:
         async with self._session.request(method, f"http://engine{path}", json=body, data=data) as answer:
-            return Answer(answer.status, await answer.text())
+            return Answer(answer.status, (await answer.read()).decode(errors="replace"))
 
     async def all(self, method: str, paths: Iterable[str], body: object = None) -> list[Answer]:
         """Ask all of it at once."""

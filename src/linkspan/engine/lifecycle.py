@@ -139,9 +139,8 @@ class Lifecycle:
         ended = self.waiters.add(container.id, "next-exit")
         with self._marked(container, manually_stopped=ending or state.manually_stopped, restart_asked=state.restart_asked):
             await self._runtime.kill(container.id, number)
-            if ending and state.status is Status.PAUSED:
-                with contextlib.suppress(Conflict):  # it has just ended
-                    await self._runtime.unpause(container.id)  # else the signal waits until somebody does
+            if ending:
+                await self._thaw(container.id)
         self.events.container(container, "kill", signal=str(number))
         if number == KILL:
             with contextlib.suppress(TimeoutError):
@@ -242,11 +241,8 @@ class Lifecycle:
         seconds = container.spec.stop_timeout if timeout is None else timeout
         ended = self.waiters.add(container.id, "next-exit")
         with self._marked(container, manually_stopped=manual or container.state.manually_stopped, restart_asked=restart):
-            if container.state.status is Status.PAUSED:
-                with contextlib.suppress(Conflict):  # it has just ended
-                    await self._runtime.unpause(container.id)
-                self._record(container, replace(self._lookup.container(container.id).state, status=Status.RUNNING))
             await self._runtime.kill(container.id, number)
+            await self._thaw(container.id)
         self.events.container(container, "kill", signal=str(number))
         certain = number == KILL
         try:
@@ -255,8 +251,18 @@ class Lifecycle:
         except TimeoutError:
             # Its own PID namespace dies with its first process; in the host's, the others are asked for.
             await self._runtime.kill(container.id, KILL, everyone=certain or container.spec.security.pid_mode == "host")
+            await self._thaw(container.id)
             self.events.container(container, "kill", signal=str(KILL))
             await ended
+
+    async def _thaw(self, container_id: str) -> None:
+        """Let a container go on that is frozen, perhaps only since a moment: its signal waits until somebody does."""
+        async with self.lock(container_id):
+            container = self._store.container(container_id)
+            if container and container.state.status is Status.PAUSED:
+                with contextlib.suppress(Conflict):  # it has just ended
+                    await self._runtime.unpause(container_id)
+                    self._record(container, replace(self._lookup.container(container_id).state, status=Status.RUNNING))
 
     @contextlib.contextmanager
     def _marked(self, container: Container, *, manually_stopped: bool, restart_asked: bool = False) -> Iterator[None]:
@@ -309,7 +315,7 @@ class Lifecycle:
         ran = process.age(container.state.monitor_start)
         state = replace(container.state, status=Status.EXITED, pid=0, monitor_pid=0, exit_code=code, finished=time.time_ns(), error="")
         state = replace(state, oom_killed=self._runtime.out_of_memory(container.id))
-        by_policy = self._wants_restart(container, state)
+        by_policy = container.restarts_after(state)
         if by_policy or state.restart_asked:
             state = replace(state, status=Status.RESTARTING, restart_count=state.restart_count + by_policy)
         left = replace(container, state=state, sandbox="", publishes=())
@@ -352,14 +358,6 @@ class Lifecycle:
                         await self._cleanup.cleared(left.id)
                     return
             container = left  # its restart policy was faster: once more
-
-    def _wants_restart(self, container: Container, state: State) -> bool:
-        policy = container.restart
-        if state.manually_stopped:
-            return False
-        if policy.name == "on-failure":
-            return state.exit_code != 0 and not (policy.retries and state.restart_count >= policy.retries)
-        return policy.name in ("always", "unless-stopped")
 
     def _start_later(self, container: Container, ran: float = 0.0) -> None:
         self._restarts[container.id] = self._spawn(self._restart_later(container, ran))

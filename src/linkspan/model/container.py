@@ -261,6 +261,14 @@ class Container:
     def short_id(self) -> str:
         return self.id[:12]
 
+    def restarts_after(self, state: State) -> bool:
+        """Whether its restart policy starts it again after an end in this state."""
+        if state.manually_stopped:
+            return False
+        if self.restart.name == "on-failure":
+            return state.exit_code != 0 and not (self.restart.retries and state.restart_count >= self.restart.retries)
+        return self.restart.name in ("always", "unless-stopped")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exec:
