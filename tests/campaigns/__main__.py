@@ -4,6 +4,7 @@ python -m tests.campaigns [--share 0.1] [--seed 7] [NAME ...]     some of them, 
 """
 
 import argparse
+import logging
 import os
 import platform
 import re
@@ -29,6 +30,7 @@ def main() -> int:
     if unknown := set(asked.names) - {campaign.name for campaign in chosen}:
         sys.exit(f"no such campaign: {', '.join(sorted(unknown))}")
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    logging.basicConfig(filename=folder / "log")  # of the engines that run in this process
     rows = [(campaign, _run(campaign, Scale(folder=folder / campaign.name, share=asked.share, seed=asked.seed))) for campaign in chosen]
     text = _text(rows, asked.share, asked.seed)
     print(text)
