@@ -157,6 +157,19 @@ def test_the_next_engine_goes_on_with_a_running_container(on_bench: Scenario) ->
     on_bench(scenario)
 
 
+def test_a_process_that_has_got_the_pid_of_a_monitor_is_left_alone(on_bench: Scenario, host: Host) -> None:
+    async def scenario(bench: Bench) -> None:
+        launch = bench.launch("true")
+        await bench.run(launch)
+        stranger = host.spawn("sleep", "1000")
+        (bench.folder / "exec" / "monitor" / launch.container.id / "monitor.pid").write_text(f"{stranger.pid}")
+        async with asyncio.timeout(4):  # nobody is waited for either
+            await bench.runtime.delete(launch.container.id)
+        assert stranger.poll() is None
+
+    on_bench(scenario)
+
+
 def test_running_out_of_memory_is_told(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
         limited = bench.launch("tail", "/dev/zero", resources=Resources(memory=8 << 20))

@@ -228,19 +228,19 @@ class Sandboxes:
     def _new_endpoint(self, container: Container, network: Network, undo: Undo) -> Endpoint:
         endpoint_id = os.urandom(32).hex()
         pool = network.subnets[0]
-        address = self._store.reserve(network.id, endpoint_id, partial(self._choose, network, pool))
-        undo.push(f"release {address}", partial(self._store.release, endpoint_id))
-        endpoint = Endpoint(
-            id=endpoint_id,
-            network=network.id,
-            sandbox=container.id,
-            mac=container.spec.network.mac or random_mac(os.urandom(6)),
-            address=ipaddress.IPv4Interface((address, pool.subnet.prefixlen)),
-            gateway=self._gateway(network, pool),
-            host_interface=f"veth{endpoint_id[:7]}",
-            guarded=container.spec.security.anti_spoofing,
-        )
-        self._store.put_endpoint(endpoint)
+        with self._store.transaction():  # an address that a crash leaves without its endpoint would be nobody's for good
+            address = self._store.reserve(network.id, endpoint_id, partial(self._choose, network, pool))
+            endpoint = Endpoint(
+                id=endpoint_id,
+                network=network.id,
+                sandbox=container.id,
+                mac=container.spec.network.mac or random_mac(os.urandom(6)),
+                address=ipaddress.IPv4Interface((address, pool.subnet.prefixlen)),
+                gateway=self._gateway(network, pool),
+                host_interface=f"veth{endpoint_id[:7]}",
+                guarded=container.spec.security.anti_spoofing,
+            )
+            self._store.put_endpoint(endpoint)
         undo.push(f"forget endpoint {endpoint_id[:12]}", partial(self._store.delete_endpoint, endpoint_id))
         return endpoint
 

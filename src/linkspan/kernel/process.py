@@ -164,15 +164,21 @@ def age(start: int) -> float:
 
 def naming(text: str | Path) -> list[tuple[int, int]]:
     """Return pid and start time of the processes with `text` in their command line, without this one; equivalent to `pgrep -f TEXT`."""
-    wanted = os.fsencode(text)
-    found = []
-    for entry in os.listdir("/proc"):  # noqa: PTH208  thousands of them: no Path for each
-        if not entry.isdecimal() or int(entry) == os.getpid():
-            continue
-        with contextlib.suppress(OSError), open(f"/proc/{entry}/cmdline", "rb") as file:  # noqa: PTH123  as above
-            if wanted in file.read() and (start := start_time(int(entry))):
-                found.append((int(entry), start))
-    return found
+    entries = os.listdir("/proc")  # noqa: PTH208  thousands of them: no Path for each
+    pids = (int(entry) for entry in entries if entry.isdecimal() and int(entry) != os.getpid())
+    return [(pid, start) for pid in pids if _names(pid, text) and (start := start_of(pid, text))]
+
+
+def start_of(pid: int, text: str | Path) -> int:
+    """Return the start time of the process if `text` is in its command line, else 0: the pid of a file may be somebody else's by now."""
+    start = start_time(pid)
+    return start if _names(pid, text) else 0
+
+
+def _names(pid: int, text: str | Path) -> bool:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123  thousands of them
+        return os.fsencode(text) in file.read()
+    return False
 
 
 def is_alive(pid: int, start: int) -> bool:

@@ -263,9 +263,9 @@ class Runtime:
             self._unbind(container_id)
 
     async def _end_monitor(self, folder: Folder) -> None:
-        pid = _number(folder.monitor_pid)
-        start = process.start_time(pid) if pid else 0
-        if not pid or not start:
+        pid = _number(folder.monitor_pid) or 0
+        start = process.start_of(pid, folder.bundle) if pid else 0
+        if not start:
             return
         try:
             async with asyncio.timeout(_PATIENCE):
