@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 32
 """Connections that asyncio takes from the kernel's queue before it looks at them, and some may make room for others."""
+LAST_WORDS = 2.0
+"""Seconds that the output of an ended container gets to reach its clients when the engine stops."""
 GRACE = 15.0
 """Seconds that operations have to end when the engine stops."""
 
@@ -53,7 +55,8 @@ class Server:
         self._connections = Connections(limits)
         self._router = Router(ROUTES)
         self._operations = Operations()
-        self._streams: set[asyncio.Task[object]] = set()
+        self._streams: dict[asyncio.Task[object], str] = {}
+        """What is followed: the id or name of a container as the request has it, empty for others."""
         self._listeners: list[Listener] = []
         self._servers: list[asyncio.Server] = []
         self._runner: web.AppRunner | None = None
@@ -88,12 +91,24 @@ class Server:
             server.close()
         close_all(self._listeners)
         self._listeners.clear()
-        for task in tuple(self._streams):
-            task.cancel()
+        await self._end_streams()
         await self._operations.drain(GRACE)
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    async def _end_streams(self) -> None:
+        """End what is followed. Who has been told how a container ended still gets the rest of its output: it would miss it unknowingly."""
+        ending = set()
+        for task, ref in tuple(self._streams.items()):
+            if ref and not self._engine.streams.go_on(ref):
+                ending.add(task)
+            else:
+                task.cancel()
+        if ending:
+            _, late = await asyncio.wait(ending, timeout=LAST_WORDS)
+            for task in late:
+                task.cancel()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self._connections.begins(request.protocol)
@@ -134,11 +149,11 @@ class Server:
 
     async def _follow(self, route: Route, call: Call) -> web.StreamResponse:
         task = call.request.task
-        self._streams.add(task)
+        self._streams[task] = call.path.get("id", "") if "/containers/" in call.request.path else ""
         try:
             return await route.handler(call)
         finally:
-            self._streams.discard(task)
+            self._streams.pop(task, None)
 
 
 async def _listen(listening: socket.socket, connection: Callable[[], asyncio.Protocol]) -> asyncio.Server:

@@ -97,6 +97,13 @@ class Streams:
             self._pending[container.id].add(pending)
         return pending
 
+    def go_on(self, ref: str) -> bool:
+        """Whether there is such a container whose output may have more to come: it runs, or is about to."""
+        try:
+            return self._lookup.container(ref).state.status is not Status.EXITED
+        except EngineError:
+            return False
+
     async def resize(self, ref: str, height: int, width: int) -> None:
         """Set the size of a running container's terminal, in characters."""
         container = self._lookup.container(ref)

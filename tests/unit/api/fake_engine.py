@@ -147,6 +147,9 @@ class FakeStreams:
         self.asked.append(request)
         return self.attachment
 
+    def go_on(self, ref: str) -> bool:
+        return True
+
     async def logs(self, ref: str, query: LogQuery) -> AsyncIterator[LogRecord]:
         self.queries.append(query)
         try:
