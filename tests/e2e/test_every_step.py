@@ -21,8 +21,8 @@ from tests.snapshots import differences
 
 pytestmark = pytest.mark.kernel
 
-STRIDES = {**dict.fromkeys(("create", "start, published", "rename", "update", "exec"), 1), "restart": 6}
-"""Of the others, every twentieth step is tried."""
+STRIDES = {**dict.fromkeys(("create", "start, published", "rename", "update", "exec"), 1), "restart": 12}
+"""Of the others, every fortieth step is tried."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def lab(shared: Lab) -> Iterator[Lab]:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_each_step_fails(lab: Lab, name: str) -> None:
-    assert Trial(lab, OPERATIONS[name]).run(Mode.BEFORE, every=STRIDES.get(name, 20)) > 0
+    assert Trial(lab, OPERATIONS[name]).run(Mode.BEFORE, every=STRIDES.get(name, 40)) > 0
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def registry(shared: Lab, tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.mark.parametrize("mode", [Mode.BEFORE, Mode.CANCEL])
 def test_each_step_with_images_fails(lab: Lab, name: str, mode: Mode) -> None:
     try:
-        assert Trial(lab, IMAGE_OPERATIONS[name]).run(mode, every=12) > 0
+        assert Trial(lab, IMAGE_OPERATIONS[name]).run(mode, every=25) > 0
     finally:
         lab.do(clear_images)
         lab.reopen()  # sweeps what could not be deleted
