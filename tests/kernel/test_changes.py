@@ -75,6 +75,7 @@ def test_locks_on_files_outlive_the_search_for_our_own_sockets(listening: Listen
     take = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'wb'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
 
     async def nothing(_: Ears) -> None:
+        process.watch_children()
         other = await process.run(sys.executable, "-c", take, tmp_path / "locked", check=False)
         assert "BlockingIOError" in other.errors
 

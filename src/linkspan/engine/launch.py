@@ -117,10 +117,10 @@ class Launcher:
         place.reservation.close()  # the monitor holds them now
         try:
             # The container has its root in its own mount namespace; on the host each mount would make every later start a little slower.
-            unmounted = asyncio.ensure_future(self._kernel.run(partial(mount.unmount, prepared.rootfs)))
-            await self.streams.connect(container.id)
-            await self._runtime.start(container.id)
-            await unmounted
+            unmounting = self._kernel.run(partial(mount.unmount, prepared.rootfs))
+            for outcome in await asyncio.gather(unmounting, self._let_go(container.id), return_exceptions=True):
+                if outcome is not None:  # both have ended: nothing comes in the way of taking it back
+                    raise outcome
             state = State(
                 status=Status.RUNNING,
                 pid=running.pid,
@@ -137,6 +137,10 @@ class Launcher:
             await asyncio.shield(self._runtime.delete(container.id))
             raise
         return started
+
+    async def _let_go(self, container_id: str) -> None:
+        await self.streams.connect(container_id)
+        await self._runtime.start(container_id)
 
     def _check_links(self, container: Container) -> None:
         for target_id, alias in container.spec.network.links:

@@ -133,7 +133,12 @@ class Changes:
         loop = asyncio.get_running_loop()
         loop.remove_reader(mounts.fd)
         mounts.settle()
-        self._pause = loop.call_later(_MOUNTS_PAUSE, loop.add_reader, mounts.fd, self._read_mounts, mounts)
+        self._pause = loop.call_later(_MOUNTS_PAUSE, self._go_on, mounts)
+        self._heard(Change(What.MOUNTS))
+
+    def _go_on(self, mounts: "_Mounts") -> None:
+        """Listen again, and then tell of a change once more: one during the pause is used up by listening again, and told by nobody."""
+        asyncio.get_running_loop().add_reader(mounts.fd, self._read_mounts, mounts)
         self._heard(Change(What.MOUNTS))
 
     def _lost(self, error: OSError) -> None:
