@@ -58,7 +58,7 @@ class Networks:
             return False
         if self._config.bridge and index(self._config.bridge) is None:
             raise Forbidden(f"bridge device with non default name {self._config.bridge} must be created manually")
-        known = self._stored("bridge")
+        known = self._store.network("bridge")
         wanted = self._default_network(known)
         if known and known.subnets != wanted.subnets:
             self._renumber(known, wanted)
@@ -142,11 +142,8 @@ class Networks:
         )
         return NetworkView(network=network, members=tuple(members))
 
-    def _stored(self, name: str) -> Network | None:
-        return next((network for network in self._store.networks() if network.name == name), None)
-
     def _keep(self, name: str, driver: str) -> None:
-        if self._stored(name) is None:
+        if self._store.network(name) is None:
             self._store.put_network(Network(id=os.urandom(32).hex(), name=name, driver=driver, created=time.time_ns()))
 
     def _default_network(self, known: Network | None) -> Network:

@@ -145,7 +145,7 @@ class Repairer:
         return endpoint, self._known(endpoint.network)
 
     def _known(self, network_id: str) -> Network:
-        found = next((network for network in self._store.networks() if network.id == network_id), None)
+        found = self._store.network(network_id)
         if found is None:
             raise NotFound(f"network {network_id[:12]} is gone")
         return found
