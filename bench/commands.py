@@ -73,8 +73,8 @@ def inspect(field: Field, effort: Effort) -> Iterator[Measured]:
     yield measured("inspect", interleaved(field, effort.rounds, lambda engine: engine.docker("inspect", "box")), busy)
     yield measured("floor", interleaved(field, effort.rounds, lambda engine: engine.docker("--version")), busy)
     many = effort.rounds * 20
-    yield measured("inspect-raw", interleaved(field, many, lambda engine: engine.ask("/containers/box/json")), busy)
-    yield measured("ps-raw", interleaved(field, many, lambda engine: engine.ask("/containers/json")), busy)
+    yield measured("inspect-raw", interleaved(field, many, lambda engine: engine.ask("/containers/box/json"), rest=0), busy)
+    yield measured("ps-raw", interleaved(field, many, lambda engine: engine.ask("/containers/json"), rest=0), busy)
     for engine in field:
         remove(engine)
 

@@ -12,6 +12,8 @@ from bench.engines import Contestant, Field
 Action = Callable[[Contestant], object]
 CALM = 0.5
 """So many busy cores before a measurement are too many."""
+REST = 0.3
+"""Seconds before an action is timed: what the engine before has put off, or has made quick in the kernel for a moment, is its own."""
 
 
 @dataclass
@@ -57,17 +59,18 @@ def nothing(_: Contestant) -> None:
 
 
 def interleaved(
-    field: Field, rounds: int, action: Action, *, before: Action = nothing, after: Action = nothing, scale: float = 1000
+    field: Field, rounds: int, action: Action, *, before: Action = nothing, after: Action = nothing, rest: float = REST
 ) -> dict[str, list[float]]:
-    """Return how long `action` takes each engine, in milliseconds unless scaled otherwise; what is before and after is not timed."""
+    """Return how long `action` takes each engine, in milliseconds; what is before and after is not timed."""
 
     def timed(engine: Contestant) -> float:
         before(engine)
+        time.sleep(rest)
         start = time.perf_counter()
         action(engine)
         taken = time.perf_counter() - start
         after(engine)
-        return taken * scale
+        return taken * 1000
 
     return taking_turns(field, rounds, timed)
 

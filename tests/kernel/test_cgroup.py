@@ -2,12 +2,14 @@
 
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from linkspan.kernel import cgroup
+from tests.hosts import until
 
 pytestmark = pytest.mark.kernel
 
@@ -47,3 +49,31 @@ def test_what_processes_are_in_stays(groups: list[Path]) -> None:
         assert groups[0].exists()
         inside.kill()
     assert cgroup.remove(PATH)
+
+
+def test_the_kernels_lock_is_taken_ahead_for_a_moment_without_moving_anybody() -> None:
+    processes = cgroup.own_processes()
+    assert processes
+    before = Path("/proc/self/cgroup").read_text()
+    moves = cgroup.SwiftMoves(processes)
+    for _ in range(2):
+        moves.expect()
+        assert [thread for thread in threading.enumerate() if thread.name == "swift-moves"]
+        until(lambda: not [thread for thread in threading.enumerate() if thread.name == "swift-moves"], what="the moment passes")
+    assert Path("/proc/self/cgroup").read_text() == before
+
+
+def test_the_moment_lasts_while_processes_are_expected(tmp_path: Path) -> None:
+    written = tmp_path / "cgroup.procs"
+    moves = cgroup.SwiftMoves(written)
+    moves.expect()
+    until(written.exists, what="the lock is taken")
+    assert written.read_bytes() == b"0"
+    written.unlink()
+    moves.expect()
+    until(written.exists, what="it is taken again")
+
+
+def test_a_host_without_the_hierarchies_is_no_error() -> None:
+    cgroup.SwiftMoves(None).expect()
+    cgroup.SwiftMoves(Path("/nowhere/cgroup.procs")).expect()

@@ -61,6 +61,7 @@ class Execs:
         container = self._running(ref)
         if not request.cmd:
             raise InvalidInput("No exec command specified")
+        self._runtime.expect()
         base = container.spec.process
         process = Process(
             args=request.cmd,

@@ -65,6 +65,7 @@ class Launcher:
 
     async def launch(self, container: Container) -> Container:
         """Make the container run and record it: all of it, or none of it. Raises EngineError in Docker's words."""
+        self._runtime.expect()
         await self._cleanup.cleared(container.id)
         try:
             return await self._launch(container)

@@ -54,11 +54,16 @@ class Runtime:
         self._conmon = Conmon(program=process.find("conmon"), choice=choice, root=self._root)
         self._starter = Starter(conmon=self._conmon, host=self._host)
         self._filters = Filters(self._root)
+        self._moves = cgroup.SwiftMoves(cgroup.own_processes())
         self._attachments: defaultdict[str, weakref.WeakSet[Attachment]] = defaultdict(weakref.WeakSet)
 
     def validate(self, spec: Spec) -> None:
         """Raise InvalidInput for rights that `create` would refuse, so that a wrong request fails when it is made."""
         validate(spec, self._host)
+
+    def expect(self) -> None:
+        """Say that a container or a command is about to be started: what the kernel takes its time for begins now."""
+        self._moves.expect()
 
     async def create(self, launch: Launch) -> Running:
         """Make the container's process, which waits for `start`. All of it, or none of it.

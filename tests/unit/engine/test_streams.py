@@ -32,6 +32,13 @@ class OpenAttachment:
         self.closed = True
 
 
+class IdleRuntime:
+    """Starts nothing."""
+
+    def expect(self) -> None:
+        pass
+
+
 class SlowRuntime:
     """Attaches when it is told to."""
 
@@ -84,7 +91,7 @@ def test_execs_that_nobody_starts_do_not_pile_up() -> None:
     async def scenario() -> None:
         store = SqliteStore(":memory:")
         store.put_container(replace(WEB, state=State(status=Status.RUNNING, pid=1)))
-        made = Execs(store, cast(Any, None), Events())
+        made = Execs(store, cast(Any, IdleRuntime()), Events())
         ids = [await made.create("web", ExecRequest(cmd=("true",))) for _ in range(execs.KEPT + 5)]
         assert len(made._execs) == execs.KEPT
         assert made.inspect(ids[-1]).id == ids[-1]
