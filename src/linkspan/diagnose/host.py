@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from linkspan.config import Config
@@ -74,7 +75,7 @@ def _bridges(networks: Sequence[Network], links: Mapping[str, LinkState]) -> Ite
         if network.bridge in links:
             yield Bridge(
                 name=network.bridge,
-                subnets=tuple(pool.subnet for pool in network.subnets),
+                subnets=tuple(pool.subnet for pool in network.subnets if isinstance(pool.subnet, IPv4Network)),
                 mtu=links[network.bridge].mtu,
                 forwarding=_setting(f"net/ipv4/conf/{network.bridge}/forwarding"),
             )

@@ -4,6 +4,7 @@ import errno
 import hashlib
 from collections.abc import Sequence
 from functools import partial
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Protocol
 
@@ -55,8 +56,8 @@ class BridgeDriver:
         self._set_address(network, undo)
         link.set_mtu(name, network.mtu)
         link.set_up(name)  # last: no packet passes before the rules are there
-        for pool in network.subnets:
-            route.add_connected(name, pool.subnet, pool.gateway)  # the kernel did, but somebody may have taken it away
+        for gateway in _gateways(network):
+            route.add_connected(name, gateway.network, gateway.ip)  # the kernel did, but somebody may have taken it away
 
     def attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> None:
         link.create_veth(endpoint.host_interface, network.bridge, namespace, endpoint.interface, mac=endpoint.mac, mtu=network.mtu)
@@ -99,8 +100,7 @@ class BridgeDriver:
 
     @staticmethod
     def _set_address(network: Network, undo: Undo) -> None:
-        for pool in network.subnets:
-            gateway = pool.gateway_interface
+        for gateway in _gateways(network):
             present = address.of(network.bridge)
             if gateway in present:
                 continue
@@ -109,6 +109,10 @@ class BridgeDriver:
             if not link.is_foreign(network.bridge):
                 for former in present:
                     address.remove(network.bridge, former)
+
+
+def _gateways(network: Network) -> list[IPv4Interface]:
+    return [gateway for pool in network.subnets if isinstance(gateway := pool.gateway_interface, IPv4Interface)]
 
 
 def _bridged_packets_are_filtered() -> bool:

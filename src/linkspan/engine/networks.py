@@ -178,8 +178,8 @@ class Networks:
             subnet, gateway = config.bip.network, config.bip.ip
         elif own:  # a bridge of the admin's, with an address: that is the network
             subnet, gateway = own[0].network, own[0].ip
-        elif known and known.subnets and not _overlaps(known.subnets[0].subnet, _used_elsewhere(bridge)):
-            subnet, gateway = known.subnets[0].subnet, known.subnets[0].gateway
+        elif (former := _former(known)) and not _overlaps(former.network, _used_elsewhere(bridge)):
+            subnet, gateway = former.network, former.ip
         else:
             subnet = free_subnet(default_subnets(), _used_elsewhere(bridge))
             gateway = subnet[1]
@@ -208,6 +208,12 @@ def _used_elsewhere(bridge: str) -> tuple[ipaddress.IPv4Network, ...]:
     own = {entry.ip for entry in address.of(bridge)} if index(bridge) is not None else set()
     addresses = (ipaddress.IPv4Network(entry) for entry in address.local() if entry not in own)
     return (*route.connected_subnets(except_interface=bridge), *addresses)
+
+
+def _former(network: Network | None) -> ipaddress.IPv4Interface | None:
+    """Return what the bridge of a network carried."""
+    pool = network.pool(4) if network else None
+    return ipaddress.IPv4Interface(str(pool.gateway_interface)) if pool else None
 
 
 def _overlaps(subnet: ipaddress.IPv4Network, others: Sequence[ipaddress.IPv4Network]) -> bool:

@@ -246,11 +246,12 @@ class Sandboxes:
 
     def _choose(self, network: Network, pool: Subnet, held: AbstractSet[int], released: Collection[int]) -> ipaddress.IPv4Address:
         used = addresses.Used(held, released)
-        return addresses.choose(pool, used, reserved=[self._gateway(network, pool)], network=f"{network.name} ({network.id})")
+        return addresses.choose(pool, used, reserved=filter(None, [self._gateway(network, pool)]), network=f"{network.name} ({network.id})")
 
-    def _gateway(self, network: Network, pool: Subnet) -> ipaddress.IPv4Address:
+    def _gateway(self, network: Network, pool: Subnet) -> IPv4Address | None:
         """The container's way out: the bridge, unless the daemon's --default-gateway names another router on it."""
-        return (self._config.default_gateway if network.name == "bridge" else None) or pool.gateway
+        own = pool.gateway if isinstance(pool.gateway, IPv4Address) else None
+        return (self._config.default_gateway if network.name == "bridge" else None) or own
 
     def _attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> Endpoint:
         undo.push(f"shut the port {endpoint.host_interface}", partial(self._shut, [endpoint]))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from linkspan.errors import InvalidInput
+from linkspan.model.attachment import Attachment
 from linkspan.model.publish import Port, PortRequest, Publish
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
@@ -254,6 +255,8 @@ class Container:
     state: State = State()
     sandbox: str = ""
     """The sandbox it runs in (its own id, another container's, or HOST_SANDBOX); empty while it does not run."""
+    attachments: tuple[Attachment, ...] = ()
+    """The networks that it is on, in the order in which they were asked for."""
     publishes: tuple[Publish, ...] = ()
     """Host ports it holds now; empty while it does not run."""
 

@@ -52,6 +52,8 @@ class Endpoint:
     mac: str
     address: ipaddress.IPv4Interface | None = None
     gateway: ipaddress.IPv4Address | None = None
+    address6: ipaddress.IPv6Interface | None = None
+    gateway6: ipaddress.IPv6Address | None = None
     interface: str = "eth0"
     host_interface: str = ""
     attached: bool = False

@@ -24,7 +24,7 @@ def choose(pool: Subnet, used: Used, *, network: str, reserved: Iterable[ipaddre
     `reserved` are never chosen; `network` names the network in the error. Raises Exhausted.
     """
     usable = range(int(pool.range.network_address), int(pool.range.broadcast_address) + 1)
-    unusable = {int(pool.gateway), *map(int, reserved)}
+    unusable = {*map(int, reserved), *map(int, pool.auxiliary.values()), *([int(pool.gateway)] if pool.gateway else ())}
     if pool.subnet.prefixlen < 31:  # RFC 3021: a /31 has neither of them
         unusable |= {int(pool.subnet.network_address), int(pool.subnet.broadcast_address)}
     known = (used.held, used.released, unusable)

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
-from ipaddress import IPv4Address
-from typing import Protocol
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol, TypeVar
 
 from linkspan.model.container import Container
 from linkspan.model.endpoint import Endpoint, Sandbox
 from linkspan.model.network import Network
 
-Taken = Mapping[IPv4Address, int | None]
+A = TypeVar("A", IPv4Address, IPv6Address)
+
+Taken = Mapping[IPv4Address | IPv6Address, int | None]
 """Every address that a network ever gave: None while somebody holds it, else the sequence number of its release."""
 
 
@@ -65,7 +67,7 @@ class Store(Protocol):
     def delete_endpoint(self, endpoint_id: str) -> None: ...
 
     def taken(self, network_id: str) -> Taken: ...
-    def reserve(self, network_id: str, owner: str, choose: Callable[[AbstractSet[int], Collection[int]], IPv4Address]) -> IPv4Address:
+    def reserve(self, network_id: str, owner: str, choose: Callable[[AbstractSet[int], Collection[int]], A]) -> A:
         """Reserve the address that `choose` picks, which gets the numbers held, and those released, the longest ago first.
 
         Nobody else can get it in between. Raises Conflict if somebody holds it.

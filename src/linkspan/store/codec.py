@@ -1,11 +1,13 @@
 """Model values as JSON and back: one rule per kind of type, so that a new field needs no code here."""
 
+import contextlib
 import dataclasses
 import functools
 import ipaddress
 import json
 import types
 import typing
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -19,6 +21,9 @@ _TEXTUAL = (
     ipaddress.IPv4Address,
     ipaddress.IPv4Interface,
     ipaddress.IPv4Network,
+    ipaddress.IPv6Address,
+    ipaddress.IPv6Interface,
+    ipaddress.IPv6Network,
 )
 
 
@@ -68,8 +73,7 @@ def _typed(kind: Any, raw: Any) -> Any:  # noqa: ANN401  any model type, any JSO
         return kind(**{name: _typed(hints[name], item) for name, item in raw.items()})  # type: ignore[operator]  # a class, not an instance
     origin = get_origin(kind)
     if origin in (types.UnionType, typing.Union):
-        inner = next(option for option in get_args(kind) if option is not type(None))
-        return None if raw is None else _typed(inner, raw)
+        return None if raw is None else _either([option for option in get_args(kind) if option is not type(None)], raw)
     if origin is tuple:
         options = get_args(kind)
         items = options[:1] * len(raw) if options[1:] == (...,) else options
@@ -79,3 +83,11 @@ def _typed(kind: Any, raw: Any) -> Any:  # noqa: ANN401  any model type, any JSO
     if kind in _TEXTUAL or (isinstance(kind, type) and issubclass(kind, Enum)):
         return kind(raw)
     return raw
+
+
+def _either(kinds: Sequence[Any], raw: Any) -> Any:  # noqa: ANN401  any model type, any JSON
+    """Return the value as the first of the kinds that it can be of: addresses are of one family or the other."""
+    for kind in kinds[:-1]:
+        with contextlib.suppress(ValueError):
+            return _typed(kind, raw)
+    return _typed(kinds[-1], raw)

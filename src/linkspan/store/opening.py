@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from linkspan.errors import Conflict, EngineError
 
-VERSION = 2
+VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE setting   (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -16,11 +16,19 @@ CREATE TABLE network   (id TEXT PRIMARY KEY, name TEXT UNIQUE, body TEXT NOT NUL
 CREATE TABLE container (id TEXT PRIMARY KEY, name TEXT UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sandbox   (id TEXT PRIMARY KEY, name TEXT UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE endpoint  (id TEXT PRIMARY KEY, name TEXT UNIQUE, body TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE address   (network TEXT, address INTEGER, owner TEXT, released INTEGER, PRIMARY KEY (network, address)) WITHOUT ROWID;
+CREATE TABLE address   (network TEXT, address TEXT, owner TEXT, released INTEGER, PRIMARY KEY (network, address)) WITHOUT ROWID;
 CREATE INDEX address_owner ON address (owner);
 """
 _UPGRADES = {
     1: "CREATE INDEX IF NOT EXISTS address_owner ON address (owner);",  # 2: endpoints may say that they are not guarded
+    # 3: IPv6 addresses, whose numbers are too large for an INTEGER; containers say which networks they are on
+    2: """
+    ALTER TABLE address RENAME TO former;
+    CREATE TABLE address (network TEXT, address TEXT, owner TEXT, released INTEGER, PRIMARY KEY (network, address)) WITHOUT ROWID;
+    INSERT INTO address SELECT network, CAST(address AS TEXT), owner, released FROM former;
+    DROP TABLE former;
+    CREATE INDEX address_owner ON address (owner);
+    """,
 }
 """What makes a store of the version before one of the next."""
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR")

@@ -11,7 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +19,7 @@ from linkspan.errors import Conflict, EngineError
 from linkspan.model.container import Container
 from linkspan.model.endpoint import Endpoint, Sandbox
 from linkspan.model.network import Network
-from linkspan.store.base import Taken
+from linkspan.store.base import A, Taken
 from linkspan.store.codec import Damaged, decode, encode
 from linkspan.store.opening import exclusive, open_database, unreadable, unwritable
 
@@ -304,15 +304,15 @@ class SqliteStore:
         with self._lock:
             pool = self._pools[network_id]
             numbers: dict[int, int | None] = {**dict.fromkeys(pool.held), **pool.released}
-            return {IPv4Address(number): sequence for number, sequence in numbers.items()}
+            return {ip_address(number): sequence for number, sequence in numbers.items()}
 
-    def reserve(self, network_id: str, owner: str, choose: Callable[[AbstractSet[int], Collection[int]], IPv4Address]) -> IPv4Address:
+    def reserve(self, network_id: str, owner: str, choose: Callable[[AbstractSet[int], Collection[int]], A]) -> A:
         with self.transaction():
             pool = self._pools[network_id]
             address = choose(pool.held, pool.released)
             if int(address) in pool.held:
                 raise Conflict("Address already in use")
-            row = (network_id, int(address), owner)
+            row = (network_id, str(int(address)), owner)
             self._database.execute("INSERT OR REPLACE INTO address VALUES (?, ?, ?, NULL)", row)
             pool.released.pop(int(address), None)
             pool.held.add(int(address))
@@ -321,13 +321,13 @@ class SqliteStore:
     def release(self, owner: str) -> None:
         with self.transaction():
             rows = self._database.execute("SELECT network, address FROM address WHERE owner = ?", (owner,)).fetchall()
-            for network, number in rows:
+            for network, text in rows:
                 sequence = self._next_release()
                 self._database.execute(
-                    "UPDATE address SET owner = NULL, released = ? WHERE network = ? AND address = ?", (sequence, network, number)
+                    "UPDATE address SET owner = NULL, released = ? WHERE network = ? AND address = ?", (sequence, network, text)
                 )
-                self._pools[network].held.discard(number)
-                self._pools[network].released[number] = sequence
+                self._pools[network].held.discard(int(text))
+                self._pools[network].released[int(text)] = sequence
 
     def forget_addresses(self, network_id: str) -> None:
         with self.transaction():
@@ -342,11 +342,11 @@ class SqliteStore:
         self._pools.clear()
         self._releases = 0
         rows = self._database.execute("SELECT network, address, owner, released FROM address ORDER BY released")
-        for network, number, owner, released in rows:
+        for network, text, owner, released in rows:
             if owner:
-                self._pools[network].held.add(number)
+                self._pools[network].held.add(int(text))
             else:
-                self._pools[network].released[number] = released
+                self._pools[network].released[int(text)] = released
                 self._releases = released
 
 
