@@ -11,7 +11,7 @@ from linkspan.api.wire_mounts import parse_mounts
 from linkspan.api.wire_network_config import parse_network_config
 from linkspan.engine.requests import CreateRequest
 from linkspan.errors import InvalidInput, Unsupported
-from linkspan.model.container import NetworkConfig, RestartPolicy, Security
+from linkspan.model.container import NetworkConfig, RestartPolicy, Security, security_option
 from linkspan.model.signals import signal_number
 
 EMPTY = "config cannot be empty in order to create a container"
@@ -22,6 +22,9 @@ _HOSTNAME = re.compile(r"[^\s\x00-\x1f\x7f/]*")
 _RUNTIMES = ("", "runc", "crun", "io.containerd.runc.v2")
 _LOG_DRIVERS = ("", "json-file", "k8s-file")
 _POLICIES = ("no", "always", "on-failure", "unless-stopped")
+_SECURITY_FLAGS = ("no-new-privileges", "disable")
+"""Security options that need no value."""
+_SECURITY_KEYS = ("anti-spoofing", "apparmor", "label", "seccomp", "systempaths")
 _NO_EFFECT = (
     "BlkioWeight", "BlkioWeightDevice", "BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps",
     "CgroupParent", "CpuRealtimePeriod", "CpuRealtimeRuntime", "KernelMemory", "KernelMemoryTCP", "MaskedPaths", "ReadonlyPaths",
@@ -149,7 +152,7 @@ def _security(host: Fields) -> Security:
         privileged=host.boolean("Privileged"),
         cap_add=host.command("CapAdd") or (),
         cap_drop=host.command("CapDrop") or (),
-        options=host.texts("SecurityOpt"),
+        options=tuple(map(_security_option, host.texts("SecurityOpt"))),
         group_add=host.texts("GroupAdd"),
         read_only_root=host.boolean("ReadonlyRootfs"),
         ipc_mode=_mode(host, "IpcMode", ("private", "shareable", "none", "host")),
@@ -158,6 +161,15 @@ def _security(host: Fields) -> Security:
         userns_mode=_mode(host, "UsernsMode", ("host",)),
         cgroupns_mode=_mode(host, "CgroupnsMode", ("private", "host")),
     )
+
+
+def _security_option(text: str) -> str:
+    key, value = security_option(text)
+    if not value and key not in _SECURITY_FLAGS:
+        raise InvalidInput(f"invalid --security-opt 1: {json.dumps(text, ensure_ascii=False)}")
+    if key not in (*_SECURITY_KEYS, *_SECURITY_FLAGS):
+        raise InvalidInput(f"invalid --security-opt 2: {json.dumps(text, ensure_ascii=False)}")
+    return text
 
 
 def _mode(host: Fields, field: str, known: tuple[str, ...]) -> str:

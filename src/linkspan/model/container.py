@@ -112,6 +112,12 @@ class Resources:
     devices: tuple[Device, ...] = ()
 
 
+def security_option(text: str) -> tuple[str, str]:
+    """Return the key and the value of KEY, KEY=VALUE or, as it was written once, KEY:VALUE."""
+    key, _, value = text.partition("=" if "=" in text else ":")
+    return key, value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Security:
     """Rights of the container's processes."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from linkspan.errors import InvalidInput
-from linkspan.model.container import Container, Process, Resources, Security, Spec, Ulimit
+from linkspan.model.container import Container, Process, Resources, Security, Spec, Ulimit, security_option
 from linkspan.runtime import seccomp
 from linkspan.runtime.capabilities import CAPABILITIES, granted
 from linkspan.runtime.devices import Node
@@ -137,7 +137,7 @@ def seccomp_profile(security: Security) -> Json | None:
     """Return the profile that the security options ask for, Docker's default without any, None for none. Raises InvalidInput."""
     profile = None if security.privileged else seccomp.default_profile()
     for option in security.options:
-        name, _, value = option.partition("=")
+        name, value = security_option(option)
         if name == "seccomp":
             profile = _named_profile(value)
     return profile
@@ -157,7 +157,7 @@ def no_new_privileges(security: Security) -> bool:
     """Whether a security option forbids gaining rights by execve(2). Raises InvalidInput for a value that is not a boolean."""
     wanted = False
     for option in security.options:
-        name, _, value = option.replace(":", "=", 1).partition("=")
+        name, value = security_option(option)
         if name != "no-new-privileges":
             continue
         if value.lower() not in ("", "true", "1", "t", "false", "0", "f"):

@@ -580,3 +580,23 @@ def test_mounts_and_tmpfs() -> None:
 )
 def test_wrong_mounts_are_refused(host: dict[str, Any], text: str) -> None:
     assert text in refusal(host)
+
+
+@pytest.mark.parametrize(
+    "option", ["no-new-privileges", "no-new-privileges:true", "seccomp=unconfined", "seccomp:unconfined", "label:disable"]
+)
+def test_security_options_are_taken_over_as_they_were_given(option: str) -> None:
+    assert parse({"SecurityOpt": [option]}).security.options == (option,)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("secomp", 'invalid --security-opt 1: "secomp"'),
+        ("secomp=unconfined", 'invalid --security-opt 2: "secomp=unconfined"'),
+        ("seccomp", 'invalid --security-opt 1: "seccomp"'),
+        ("", 'invalid --security-opt 1: ""'),
+    ],
+)
+def test_a_security_option_that_nobody_knows_is_refused(option: str, said: str) -> None:
+    assert refusal({"SecurityOpt": [option]}) == said
