@@ -1,7 +1,7 @@
 """Addresses and routes."""
 
 import json
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tests.hosts import Host
 pytestmark = pytest.mark.kernel
 
 GATEWAY = IPv4Interface("172.17.0.1/16")
+GATEWAY6 = IPv6Interface("fd00:17::1/64")
 INNER = IPv4Interface("172.17.0.2/16")
 
 
@@ -49,6 +50,20 @@ class TestAddress:
         assert host.run(lambda: address.of("lo")) == [IPv4Interface("127.0.0.1/8")]
         assert host.run(address.local) == [IPv4Address("127.0.0.1"), GATEWAY.ip, other.ip]
 
+    def test_one_of_the_other_family_can_be_used_at_once(self, host: Host) -> None:
+        host.run(lambda: bridge_with(GATEWAY))
+        for _ in range(2):
+            host.run(lambda: address.add("br0", GATEWAY6))
+        entries = [entry for shown in json.loads(host.sh("ip", "-6", "-j", "addr", "show", "br0")) for entry in shown["addr_info"]]
+        [entry] = [entry for entry in entries if entry["scope"] == "global"]
+        assert (entry["local"], entry["prefixlen"], entry.get("tentative", False)) == ("fd00:17::1", 64, False)
+        assert GATEWAY6 in host.run(lambda: address.of6("br0"))
+        assert GATEWAY6.ip in host.run(address.local6)
+        assert host.run(lambda: address.of("br0")) == [GATEWAY]
+        for _ in range(2):
+            host.run(lambda: address.remove("br0", GATEWAY6))
+        assert GATEWAY6 not in host.run(lambda: address.of6("br0"))
+
     def test_it_is_removed_and_removing_twice_is_fine(self, host: Host) -> None:
         host.run(lambda: bridge_with(GATEWAY))
         for _ in range(2):
@@ -77,7 +92,7 @@ class TestInside:
             yield machine
 
     def test_one_visit_makes_it_reach_the_host(self, host: Host, inside: Host) -> None:
-        address.configure_inside(inside.path, "inner", INNER, GATEWAY.ip, settings={"net/ipv4/conf/inner/forwarding": "1"})
+        address.configure_inside(inside.path, "inner", [INNER], [GATEWAY.ip], settings={"net/ipv4/conf/inner/forwarding": "1"})
 
         [entry] = shown(inside, "inner")
         assert (entry["local"], entry["broadcast"]) == ("172.17.0.2", "172.17.255.255")
@@ -88,18 +103,18 @@ class TestInside:
         assert callers == ["172.17.0.2"]
 
     def test_without_a_gateway_there_is_no_default_route(self, inside: Host) -> None:
-        address.configure_inside(inside.path, "inner", INNER)
+        address.configure_inside(inside.path, "inner", [INNER])
         assert inside.sh("ip", "route", "show", "default") == ""
 
     def test_a_gateway_off_the_link_is_refused(self, inside: Host) -> None:
         with pytest.raises(KernelError, match=r"^add a default route by 10\.9\.9\.9: Network is unreachable"):
-            address.configure_inside(inside.path, "inner", INNER, IPv4Address("10.9.9.9"))
+            address.configure_inside(inside.path, "inner", [INNER], [IPv4Address("10.9.9.9")])
 
     def test_a_missing_interface_or_namespace_is_named(self, host: Host, tmp_path: Path) -> None:
         with pytest.raises(NotFound, match=r"^no interface inner in "):
-            address.configure_inside(host.path, "inner", INNER)
+            address.configure_inside(host.path, "inner", [INNER])
         with pytest.raises(NotFound, match="no network namespace"):
-            address.configure_inside(tmp_path / "gone", "inner", INNER)
+            address.configure_inside(tmp_path / "gone", "inner", [INNER])
 
 
 class TestRoutes:
@@ -113,6 +128,20 @@ class TestRoutes:
         others = (IPv4Network("10.99.0.0/24"), IPv4Network("192.168.7.0/24"), IPv4Network("192.168.8.0/24"))
         assert host.run(lambda: route.connected_subnets("br0")) == others
         assert set(host.run(lambda: route.connected_subnets("gone"))) == {*others, GATEWAY.network}
+
+    def test_the_destinations_of_all_tables_and_of_one_family_are_listed(self, host: Host, outside: Host) -> None:
+        host.run(lambda: bridge_with(GATEWAY))
+        host.run(lambda: address.add("br0", GATEWAY6))
+        host.sh("ip", "route", "add", "default", "via", "10.99.0.2")
+        host.sh("ip", "route", "add", "192.168.9.0/24", "via", "10.99.0.2", "table", "77")
+        host.sh("ip", "route", "add", "unreachable", "fd00:9::/48", "table", "77")
+
+        assert host.run(lambda: route.destinations(4, except_interface="br0")) == (
+            IPv4Network("10.99.0.0/24"),
+            IPv4Network("192.168.9.0/24"),
+        )
+        assert GATEWAY.network in host.run(lambda: route.destinations(4))
+        assert host.run(lambda: route.destinations(6)) == (IPv6Network("fd00:9::/48"), GATEWAY6.network)
 
     def test_a_host_with_no_link_has_none(self, host: Host) -> None:
         assert host.run(lambda: route.connected_subnets("br0")) == ()

@@ -1,7 +1,7 @@
 """Looking at the host's interfaces, addresses and routes; and putting back what was lost."""
 
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,6 +9,7 @@ import pytest
 
 from linkspan.errors import NotFound
 from linkspan.kernel import address, link, neighbour, netns, nft, route, survey
+from linkspan.model.network import IPAddress
 from linkspan.plan import firewall
 from tests.hosts import Host, until
 
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.kernel
 
 T = TypeVar("T")
 GATEWAY, ADDRESS = IPv4Address("172.17.0.1"), IPv4Interface("172.17.0.2/16")
+GATEWAY6, ADDRESS6 = IPv6Address("fd00:17::1"), IPv6Interface("fd00:17::2/64")
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def wired(host: Host, tmp_path: Path) -> Iterator[Path]:
     def wire() -> None:
         netns.create(path)
         link.create_veth("veth1", "bridge0", path, "eth0", mac="02:00:00:00:00:02")
-        address.configure_inside(path, "eth0", ADDRESS, GATEWAY)
+        address.configure_inside(path, "eth0", [ADDRESS, ADDRESS6], [GATEWAY, GATEWAY6])
         link.open_port("veth1", isolated=True)
 
     host.run(wire)
@@ -57,8 +59,11 @@ def test_addresses_and_routes_are_found_by_their_interface(host: Host, wired: Pa
     index = host.run(survey.links)["bridge0"].index
     host.sh("ip", "route", "add", "default", "via", "172.17.0.9")
     host.sh("ip", "route", "add", "blackhole", "10.9.0.0/16")
-    assert host.run(survey.addresses)[index] == (IPv4Interface("172.17.0.1/16"),)
-    assert host.run(survey.routes) == {(IPv4Network("172.17.0.0/16"), index)}
+    host.sh("ip", "addr", "add", "fd00:1::1/64", "dev", "bridge0")
+    host.sh("ip", "route", "add", "default", "via", "fd00:1::9")
+    found = [address for address in host.run(survey.addresses)[index] if not address.is_link_local]
+    assert found == [IPv4Interface("172.17.0.1/16"), IPv6Interface("fd00:1::1/64")]
+    assert host.run(survey.routes) == {(IPv4Network("172.17.0.0/16"), index), (IPv6Network("fd00:1::/64"), index)}
     assert host.run(survey.uplinks) == (index,)
 
 
@@ -74,30 +79,48 @@ def test_an_interface_is_looked_at_in_its_namespace(host: Host, wired: Path, ins
 
     state = host.run(lambda: survey.inside(wired, "eth0"))
     assert state is not None
-    assert (state.up, state.mac, state.addresses, state.gateways) == (True, "02:00:00:00:00:02", (ADDRESS,), (GATEWAY,))
+    assert (state.up, state.mac) == (True, "02:00:00:00:00:02")
+    assert [address for address in state.addresses if not address.is_link_local] == [ADDRESS, ADDRESS6]
+    assert state.gateways == (GATEWAY, GATEWAY6)
     inside("ip", "addr", "flush", "dev", "eth0")
     state = host.run(lambda: survey.inside(wired, "eth0"))
     assert state is not None
-    assert (state.addresses, state.gateways) == ((), ())
+    assert (state.addresses, GATEWAY in state.gateways) == ((), False)
     inside("ip", "link", "del", "eth0")
     assert look() is None
     with pytest.raises(NotFound):
         host.run(lambda: survey.inside(wired.with_name("none"), "eth0"))
 
 
-@pytest.mark.parametrize("loss", [("addr", "flush", "dev", "eth0"), ("route", "del", "default"), ("link", "set", "eth0", "down")])
+def stated(host: Host, wired: Path) -> tuple[bool, set[object], set[object]]:
+    """Return what eth0 has, but for the address that the kernel gives to every link, which comes by itself."""
+    state = host.run(lambda: survey.inside(wired, "eth0"))
+    assert state is not None
+    return state.up, {address for address in state.addresses if not address.is_link_local}, set(state.gateways)
+
+
+LOSSES = [
+    ("addr", "flush", "dev", "eth0"),
+    ("-6", "addr", "flush", "dev", "eth0", "scope", "global"),
+    ("route", "del", "default"),
+    ("-6", "route", "del", "default"),
+    ("link", "set", "eth0", "down"),
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
 def test_what_an_interface_has_lost_is_put_back(host: Host, wired: Path, inside: Callable[..., str], loss: tuple[str, ...]) -> None:
-    before = host.run(lambda: survey.inside(wired, "eth0"))
+    before = stated(host, wired)
     inside("ip", *loss)
-    assert host.run(lambda: survey.inside(wired, "eth0")) != before
+    assert stated(host, wired) != before
     for _ in range(2):
-        host.run(lambda: address.restore_inside(wired, "eth0", ADDRESS, GATEWAY))
-        assert host.run(lambda: survey.inside(wired, "eth0")) == before
+        host.run(lambda: address.restore_inside(wired, "eth0", [ADDRESS, ADDRESS6], [GATEWAY, GATEWAY6]))
+        assert stated(host, wired) == before
 
 
 def test_what_is_not_there_cannot_be_restored(host: Host, wired: Path) -> None:
     with pytest.raises(NotFound, match="eth9"):
-        host.run(lambda: address.restore_inside(wired, "eth9", ADDRESS))
+        host.run(lambda: address.restore_inside(wired, "eth9", [ADDRESS]))
     with pytest.raises(NotFound, match="veth9"):
         host.run(lambda: link.plug("veth9", "bridge0"))
     with pytest.raises(NotFound, match="bridge9"):
@@ -119,6 +142,43 @@ def test_a_connected_route_is_as_the_kernel_makes_it(host: Host, wired: Path) ->
     for _ in range(2):
         host.run(lambda: route.add_connected("bridge0", IPv4Network("172.17.0.0/16"), GATEWAY))
         assert host.sh("ip", "route") == before
+
+
+def test_a_connected_route_of_the_other_family_too(host: Host, wired: Path) -> None:
+    host.run(lambda: address.add("bridge0", IPv6Interface("fd00:17::1/64")))
+    before = host.sh("ip", "-6", "route")
+    host.sh("ip", "-6", "route", "del", "fd00:17::/64", "dev", "bridge0")
+    for _ in range(2):
+        host.run(lambda: route.add_connected("bridge0", IPv6Network("fd00:17::/64"), GATEWAY6))
+        assert host.sh("ip", "-6", "route") == before
+
+
+@pytest.mark.parametrize("gateways", [(GATEWAY, IPv4Address("172.17.0.9")), (GATEWAY6, IPv6Address("fd00:17::9"))])
+def test_a_default_route_is_moved_and_taken_away(
+    host: Host, wired: Path, inside: Callable[..., str], gateways: tuple[IPAddress, IPAddress]
+) -> None:
+    former, new = gateways
+
+    def shown() -> list[str]:
+        return inside("ip", f"-{new.version}", "route", "show", "default").splitlines()
+
+    for _ in range(2):
+        host.run(lambda: route.set_default_inside(wired, new.version, new, "eth0"))
+        assert [line.split()[2] for line in shown()] == [str(new)]
+    for _ in range(2):
+        host.run(lambda: route.set_default_inside(wired, new.version, None, ""))
+        assert shown() == []
+    host.run(lambda: route.set_default_inside(wired, new.version, former, "eth0"))
+    assert [line.split()[2] for line in shown()] == [str(former)]
+    with pytest.raises(NotFound, match="eth9"):
+        host.run(lambda: route.set_default_inside(wired, new.version, new, "eth9"))
+
+
+def test_a_neighbour_of_the_other_family_is_forgotten(host: Host, wired: Path) -> None:
+    host.sh("ip", "neigh", "add", "fd00:17::2", "lladdr", "02:00:00:00:00:99", "dev", "bridge0")
+    for _ in range(2):
+        host.run(lambda: neighbour.forget("bridge0", ADDRESS6.ip))
+        assert "02:00:00:00:00:99" not in host.sh("ip", "neigh")
 
 
 def test_a_neighbour_is_forgotten(host: Host, wired: Path) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Network
 from pathlib import Path
 
 from linkspan.config import Config
@@ -13,7 +12,7 @@ from linkspan.kernel import process, survey, sysctl
 from linkspan.kernel.nft import Firewall
 from linkspan.model.finding import Finding
 from linkspan.model.host import LinkState
-from linkspan.model.network import Network
+from linkspan.model.network import IPNetwork, Network
 from linkspan.plan.checkup import Bridge, Facts, Missing, findings
 from linkspan.runtime.oci import choose_runtime, find_init
 
@@ -38,7 +37,7 @@ def facts(data_root: Path, networks: Sequence[Network], *, endpoints: int) -> Fa
         legacy_forward=_legacy_forward(),
         bridged_filtered=_setting("net/bridge/bridge-nf-call-iptables") == "1",
         uplinks={by_index[index].name: by_index[index].mtu for index in survey.uplinks() if index in by_index},
-        routes=tuple(sorted((subnet, by_index[index].name) for subnet, index in survey.routes() if index in by_index)),
+        routes=_routes(by_index),
         missing=tuple(_missing()),
         data_root=str(data_root),
         free_bytes=disk.f_bavail * disk.f_frsize,
@@ -75,10 +74,15 @@ def _bridges(networks: Sequence[Network], links: Mapping[str, LinkState]) -> Ite
         if network.bridge in links:
             yield Bridge(
                 name=network.bridge,
-                subnets=tuple(pool.subnet for pool in network.subnets if isinstance(pool.subnet, IPv4Network)),
+                subnets=tuple(pool.subnet for pool in network.subnets),
                 mtu=links[network.bridge].mtu,
                 forwarding=_setting(f"net/ipv4/conf/{network.bridge}/forwarding"),
             )
+
+
+def _routes(by_index: Mapping[int, LinkState]) -> tuple[tuple[IPNetwork, str], ...]:
+    found = ((subnet, by_index[index].name) for subnet, index in survey.routes() if index in by_index)
+    return tuple(sorted(found, key=lambda route: (route[0].version, route)))
 
 
 def _missing() -> Iterator[Missing]:

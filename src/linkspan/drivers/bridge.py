@@ -64,7 +64,7 @@ class BridgeDriver:
         undo.push(f"delete {endpoint.host_interface}", partial(link.delete, endpoint.host_interface))
 
         settings = {f"net/ipv6/conf/{endpoint.interface}/disable_ipv6": "1"}
-        address.configure_inside(namespace, endpoint.interface, endpoint.ipv4, endpoint.gateway, settings=settings)
+        address.configure_inside(namespace, endpoint.interface, [endpoint.ipv4], filter(None, [endpoint.gateway]), settings=settings)
         port = self.port(network)
         link.open_port(endpoint.host_interface, hairpin=port.hairpin, isolated=port.isolated)
 
@@ -89,7 +89,7 @@ class BridgeDriver:
     def restore(self, network: Network, endpoint: Endpoint, namespace: Path) -> None:
         port = self.port(network)
         link.plug(endpoint.host_interface, network.bridge)
-        address.restore_inside(namespace, endpoint.interface, endpoint.ipv4, endpoint.gateway)
+        address.restore_inside(namespace, endpoint.interface, [endpoint.ipv4], filter(None, [endpoint.gateway]))
         link.open_port(endpoint.host_interface, hairpin=port.hairpin, isolated=port.isolated)
         neighbour.forget(network.bridge, endpoint.ipv4.ip)
 

@@ -1,20 +1,30 @@
-"""IPv4 routes of the calling thread's namespace, which is the host's."""
+"""Routes of both families: of the calling thread's namespace, which is the host's, or of another where it says `inside`."""
 
 import errno
 import socket
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Iterable
+from ipaddress import IPv4Network, ip_network
+from pathlib import Path
+from typing import Any
 
-from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
-from pyroute2.netlink.rtnl import RTM_GETROUTE, RTM_NEWROUTE
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, nlmsg_base
+from pyroute2.netlink.rtnl import RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from linkspan.kernel import link
-from linkspan.kernel.netlink import host, translated
+from linkspan.errors import NotFound
+from linkspan.kernel import link, netns
+from linkspan.kernel.netlink import RouteSocket, host, translated
+from linkspan.model.network import UNSPECIFIED, UNSPECIFIED6, IPAddress, IPNetwork
 
 _MAIN_TABLE = 254
 _KERNEL, _BOOT = 2, 3
 _LINK = 253
 _UNICAST = 1
+_OWN_TYPES = (2, 3, 4, 5)
+"""Local, broadcast, anycast, multicast: what the host is, not where it leads."""
+_CONNECTED6_METRIC = 256
+"""What the kernel gives to a route that comes with an address."""
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
 def connected_subnets(except_interface: str) -> tuple[IPv4Network, ...]:
@@ -22,48 +32,100 @@ def connected_subnets(except_interface: str) -> tuple[IPv4Network, ...]:
 
     Equivalent to `ip -4 route show table main`.
     """
-    excluded = link.index(except_interface)
-    routes = []
-    with translated("list routes", {errno.ENOENT: None}):  # there is no table as long as nothing is up
-        routes = host().dump(RTM_GETROUTE, _message())
-    subnets = {
-        IPv4Network((route.get_attr("RTA_DST"), route["dst_len"]))
-        for route in routes
-        if route["dst_len"] > 0 and (excluded is None or route.get_attr("RTA_OIF") != excluded)
-    }
-    return tuple(sorted(subnets))
+    return tuple(IPv4Network(subnet) for subnet in _destinations(_message(4), except_interface))
 
 
-def add_connected(name: str, subnet: IPv4Network, source: IPv4Address) -> None:
+def destinations(version: int, *, except_interface: str = "") -> tuple[IPNetwork, ...]:
+    """Return where the tables of the host lead, all of them, but for default routes and those of `except_interface`.
+
+    What is of one link only, or goes to many, is left out. Equivalent to `ip -4 route show table all`, or -6.
+    """
+    question = rtmsg()
+    question["family"] = _FAMILIES[version]
+    found = _destinations(question, except_interface)
+    return tuple(subnet for subnet in found if not subnet.is_multicast and not (version == 6 and subnet.is_link_local))
+
+
+def add_connected(name: str, subnet: IPNetwork, source: IPAddress) -> None:
     """Lead `subnet` to interface `name`, as the kernel does for an address of it; raises NotFound. Idempotent.
 
-    Equivalent to `ip route add SUBNET dev NAME proto kernel scope link src SOURCE`.
+    Equivalent to `ip route add SUBNET dev NAME proto kernel scope link src SOURCE`, for IPv6 `… proto kernel metric 256`.
     """
-    message = _message()
+    message = _message(subnet.version)
     message["dst_len"] = subnet.prefixlen
-    message["proto"], message["scope"], message["type"] = _KERNEL, _LINK, _UNICAST
-    message["attrs"] = [
-        ("RTA_TABLE", _MAIN_TABLE),
-        ("RTA_DST", str(subnet.network_address)),
-        ("RTA_PREFSRC", str(source)),
-        ("RTA_OIF", link.require_index(name)),
-    ]
+    message["proto"], message["type"] = _KERNEL, _UNICAST
+    attributes: list[tuple[str, Any]] = [("RTA_DST", str(subnet.network_address)), ("RTA_OIF", link.require_index(name))]
+    if subnet.version == 4:
+        message["scope"] = _LINK
+        attributes.append(("RTA_PREFSRC", str(source)))
+    else:
+        attributes.append(("RTA_PRIORITY", _CONNECTED6_METRIC))
+    message["attrs"] = [("RTA_TABLE", _MAIN_TABLE), *attributes]
     with translated(f"add a route to {subnet} by {name}", {errno.EEXIST: None}):
         host().change(RTM_NEWROUTE, message, NLM_F_CREATE | NLM_F_EXCL)
 
 
-def default_message(gateway: IPv4Address, index: int) -> rtmsg:
+def set_default_inside(namespace: Path, version: int, gateway: IPAddress | None, interface: str) -> None:
+    """Let the default route of a family go by `gateway` on `interface` of the namespace, or nowhere; raises NotFound. Idempotent.
+
+    Equivalent, in the namespace, to `ip route replace default via GATEWAY dev INTERFACE` or `ip route del default`, with -4 or -6.
+    """
+
+    def set_default() -> None:
+        with RouteSocket() as inside:
+            if gateway is None:
+                with translated("remove the default route", dict.fromkeys((errno.ESRCH, errno.ENOENT), None)):
+                    inside.change(RTM_DELROUTE, _message(version))
+                return
+            index = link.index(interface)
+            if index is None:
+                raise NotFound(f"no interface {interface} in {namespace}")
+            with translated(f"lead the default route to {gateway}"):
+                inside.change(RTM_NEWROUTE, default_message(gateway, index), NLM_F_CREATE | NLM_F_REPLACE)
+
+    netns.run_in(namespace, set_default)
+
+
+def default_message(gateway: IPAddress, index: int) -> rtmsg:
     """Return the message of a default route by `gateway` on interface `index`, for RTM_NEWROUTE."""
-    message = _message()
+    message = _message(gateway.version)
     message["proto"] = _BOOT
     message["type"] = _UNICAST
     message["attrs"] = [("RTA_TABLE", _MAIN_TABLE), ("RTA_GATEWAY", str(gateway)), ("RTA_OIF", index)]
     return message
 
 
-def _message() -> rtmsg:
+def main_table(opened: RouteSocket, version: int) -> list[nlmsg_base]:
+    """Return the routes of one family in the main table; equivalent to `ip -4 route`, or -6."""
+    return _dump(opened, _message(version))
+
+
+def target(route: nlmsg_base) -> IPNetwork:
+    """Return where a route that the kernel told leads."""
+    everywhere = UNSPECIFIED6 if route["family"] == socket.AF_INET6 else UNSPECIFIED
+    return ip_network((route.get_attr("RTA_DST") or str(everywhere), route["dst_len"]))
+
+
+def _destinations(question: rtmsg, except_interface: str) -> list[IPNetwork]:
+    excluded = link.index(except_interface) if except_interface else None
+    routes: Iterable[nlmsg_base] = _dump(host(), question)
+    subnets = {
+        target(route)
+        for route in routes
+        if route["dst_len"] > 0 and route["type"] not in _OWN_TYPES and (excluded is None or route.get_attr("RTA_OIF") != excluded)
+    }
+    return sorted(subnets, key=lambda subnet: (int(subnet.network_address), subnet.prefixlen))
+
+
+def _dump(opened: RouteSocket, question: rtmsg) -> list[nlmsg_base]:
+    with translated("list routes", {errno.ENOENT: None}):  # there is no table as long as nothing is up
+        return opened.dump(RTM_GETROUTE, question)
+    return []
+
+
+def _message(version: int) -> rtmsg:
     message = rtmsg()
-    message["family"] = socket.AF_INET
+    message["family"] = _FAMILIES[version]
     message["table"] = _MAIN_TABLE
     message["attrs"] = [("RTA_TABLE", _MAIN_TABLE)]
     return message

@@ -3,25 +3,22 @@
 The first three act in the namespace of the calling thread, which is the host's. Nothing here changes anything.
 """
 
-import errno
 import socket
 from collections import defaultdict
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
-from typing import Any
 
 from pyroute2.netlink import nlmsg_base
-from pyroute2.netlink.rtnl import RTM_GETADDR, RTM_GETLINK, RTM_GETROUTE
+from pyroute2.netlink.rtnl import RTM_GETADDR, RTM_GETLINK
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from linkspan.kernel import link, netns
+from linkspan.kernel import link, netns, route
 from linkspan.kernel.netlink import RouteSocket, host, translated
 from linkspan.model.endpoint import DOOMED_GROUP, OUR_GROUP
 from linkspan.model.host import InsideState, LinkState
+from linkspan.model.network import IPInterface, IPNetwork
 
-_MAIN_TABLE = 254
 _UNICAST = 1
 
 
@@ -33,24 +30,26 @@ def links() -> dict[str, LinkState]:
     return {state.name: state for state in states}
 
 
-def addresses() -> dict[int, tuple[IPv4Interface, ...]]:
-    """Return the IPv4 addresses by the index of their interface; equivalent to `ip -4 addr`."""
+def addresses() -> dict[int, tuple[IPInterface, ...]]:
+    """Return the addresses of both families by the index of their interface; equivalent to `ip addr`."""
     with translated("list addresses"):
         return _addresses(host(), 0)
 
 
-def routes() -> frozenset[tuple[IPv4Network, int]]:
-    """Return where the main table leads, and by which interface, but for default routes; equivalent to `ip -4 route`."""
-    return frozenset(
-        (IPv4Network((route.get_attr("RTA_DST"), route["dst_len"])), route.get_attr("RTA_OIF") or 0)
-        for route in _routes(host())
-        if route["dst_len"] > 0 and route["type"] == _UNICAST
-    )
+def routes() -> frozenset[tuple[IPNetwork, int]]:
+    """Return where the main tables lead, and by which interface; equivalent to `ip -4 route; ip -6 route`.
+
+    Default routes, and what is of one link only (fe80::/64), are left out.
+    """
+    told = (found for found in _routes(host()) if found["dst_len"] > 0 and found["type"] == _UNICAST)
+    leading = ((route.target(found), found.get_attr("RTA_OIF") or 0) for found in told)
+    return frozenset((subnet, index) for subnet, index in leading if subnet.version == 4 or not subnet.is_link_local)
 
 
 def uplinks() -> tuple[int, ...]:
-    """Return the indexes of the interfaces that default routes lead to; equivalent to `ip -4 route show default`."""
-    return tuple(route.get_attr("RTA_OIF") for route in _routes(host()) if route["dst_len"] == 0 and route.get_attr("RTA_OIF"))
+    """Return the indexes of the interfaces that default routes lead to; equivalent to `ip route show default`, with -4 and -6."""
+    leading = (found.get_attr("RTA_OIF") for found in _routes(host()) if found["dst_len"] == 0)
+    return tuple(dict.fromkeys(filter(None, leading)))
 
 
 def inside(namespace: Path, interface: str) -> InsideState | None:
@@ -63,12 +62,12 @@ def inside(namespace: Path, interface: str) -> InsideState | None:
         if found is None:
             return None
         index = found["index"]
-        defaults = [route for route in _routes(opened) if route["dst_len"] == 0 and route.get_attr("RTA_OIF") == index]
+        defaults = [found for found in _routes(opened) if found["dst_len"] == 0 and found.get_attr("RTA_OIF") == index]
         return InsideState(
             up=bool(found["flags"] & IFF_UP),
             mac=found.get_attr("IFLA_ADDRESS") or "",
             addresses=_addresses(opened, index).get(index, ()),
-            gateways=tuple(IPv4Address(route.get_attr("RTA_GATEWAY")) for route in defaults if route.get_attr("RTA_GATEWAY")),
+            gateways=tuple(ip_address(found.get_attr("RTA_GATEWAY")) for found in defaults if found.get_attr("RTA_GATEWAY")),
         )
 
 
@@ -94,26 +93,16 @@ def _state(found: ifinfmsg) -> LinkState:
     )
 
 
-def _addresses(opened: RouteSocket, index: int) -> dict[int, tuple[IPv4Interface, ...]]:
+def _addresses(opened: RouteSocket, index: int) -> dict[int, tuple[IPInterface, ...]]:
     question = ifaddrmsg()
-    question["family"] = socket.AF_INET
+    question["family"] = socket.AF_UNSPEC
     question["index"] = index
-    by_index: defaultdict[int, list[IPv4Interface]] = defaultdict(list)
+    by_index: defaultdict[int, list[IPInterface]] = defaultdict(list)
     for found in opened.dump(RTM_GETADDR, question):
-        by_index[found["index"]].append(IPv4Interface((found.get_attr("IFA_LOCAL"), found["prefixlen"])))
+        local = found.get_attr("IFA_LOCAL") or found.get_attr("IFA_ADDRESS")
+        by_index[found["index"]].append(ip_interface((local, found["prefixlen"])))
     return {found: tuple(entries) for found, entries in by_index.items()}
 
 
 def _routes(opened: RouteSocket) -> list[nlmsg_base]:
-    with translated("list routes", {errno.ENOENT: None}):  # there is no table as long as nothing is up
-        return opened.dump(RTM_GETROUTE, _route_question())
-    return []
-
-
-def _route_question() -> rtmsg:
-    question = rtmsg()
-    question["family"] = socket.AF_INET
-    question["table"] = _MAIN_TABLE
-    attributes: list[tuple[str, Any]] = [("RTA_TABLE", _MAIN_TABLE)]
-    question["attrs"] = attributes
-    return question
+    return [*route.main_table(opened, 4), *route.main_table(opened, 6)]

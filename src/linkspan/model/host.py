@@ -1,7 +1,8 @@
 """What is found on the host: the kernel's side of what the store describes."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+
+from linkspan.model.network import IPAddress, IPInterface
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,6 @@ class InsideState:
 
     up: bool
     mac: str
-    addresses: tuple[IPv4Interface, ...] = ()
-    gateways: tuple[IPv4Address, ...] = ()
+    addresses: tuple[IPInterface, ...] = ()
+    gateways: tuple[IPAddress, ...] = ()
     """Where default routes by this interface lead."""

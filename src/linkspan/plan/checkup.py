@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 
 from linkspan.model.finding import Finding, Level
+from linkspan.model.network import IPNetwork
 
 LITTLE_SPACE = 512 << 20
 """Bytes free on the data root's disk, below which images and logs soon find none."""
@@ -28,7 +28,7 @@ class Bridge:
     """A bridge of ours. `forwarding` is its own setting, empty if it is not there."""
 
     name: str
-    subnets: tuple[IPv4Network, ...]
+    subnets: tuple[IPNetwork, ...]
     mtu: int
     forwarding: str = "1"
 
@@ -59,7 +59,7 @@ class Facts:
     """Whether frames between ports of a bridge meet the host's rules (br_netfilter)."""
     uplinks: Mapping[str, int] | None = None
     """The interfaces of default routes, with their MTU."""
-    routes: tuple[tuple[IPv4Network, str], ...] = ()
+    routes: tuple[tuple[IPNetwork, str], ...] = ()
     missing: tuple[Missing, ...] = ()
     runtime: str = ""
     """Which OCI runtime runs containers, and why: `runc: …`."""
@@ -158,7 +158,7 @@ def _routes(facts: Facts) -> Iterator[Finding]:
     for bridge in facts.bridges:
         for destination, interface in facts.routes:
             for subnet in bridge.subnets:
-                if interface not in ours and destination.overlaps(subnet):
+                if interface not in ours and destination.version == subnet.version and destination.overlaps(subnet):
                     yield Finding(
                         kind="overlap",
                         what=f"the route to {destination} by {interface} overlaps the subnet {subnet} of {bridge.name}",

@@ -7,12 +7,11 @@ else has read the store (`Wanted`) and looked at the host (`Found`).
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Interface, IPv4Network
 from itertools import chain
 
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.host import InsideState, LinkState
-from linkspan.model.network import Network
+from linkspan.model.network import IPInterface, IPNetwork, Network
 from linkspan.plan import listing
 from linkspan.plan.listing import Listing
 
@@ -132,9 +131,9 @@ class Found:
     """What the host has. What is None was not looked at."""
 
     links: Mapping[str, LinkState] | None = None
-    addresses: Mapping[int, tuple[IPv4Interface, ...]] = field(default_factory=dict)
+    addresses: Mapping[int, tuple[IPInterface, ...]] = field(default_factory=dict)
     """By the interface's index."""
-    routes: frozenset[tuple[IPv4Network, int]] = frozenset()
+    routes: frozenset[tuple[IPNetwork, int]] = frozenset()
     """Of the main table: where to, by which interface."""
     namespaces: Mapping[str, bool] | None = None
     """The files in the folder of namespaces, and whether there is a namespace at each."""
