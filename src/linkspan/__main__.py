@@ -1,4 +1,4 @@
-"""The program: `linkspan daemon` is the engine, everything else is the command."""
+"""The program: `linkspan daemon` is the engine, `linkspan resolver` its name server, everything else is the command."""
 
 import sys
 
@@ -10,6 +10,10 @@ def main() -> int:
         from linkspan import daemon  # noqa: PLC0415  the command must not pay for the engine's imports
 
         return daemon.main(arguments[1:])
+    if arguments[:1] == ["resolver"]:
+        from linkspan.resolver import process  # noqa: PLC0415  it imports little: it stays in memory as long as there are containers
+
+        return process.main(arguments[1:])
     from linkspan.cli.main import main as command  # noqa: PLC0415  nor the engine for the command's
 
     return command(arguments)
