@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import dnslib
 from dnslib import QTYPE, RCODE, RR, DNSRecord
@@ -124,8 +124,8 @@ class NameServer:
         self.asked.append((str(asked.q.qname).rstrip("."), str(QTYPE.get(asked.q.qtype)), protocol))
         self.messages.append(asked)
         self.callers.append(caller)
-        made: Any = self.answer(asked, protocol)
-        return made.pack() if isinstance(made, DNSRecord) else made
+        made = self.answer(asked, protocol)
+        return bytes(made.pack()) if isinstance(made, DNSRecord) else made
 
     def _serve_udp(self) -> None:
         with contextlib.suppress(OSError):
