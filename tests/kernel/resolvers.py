@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from linkspan.kernel import nameservice
+from linkspan.plan.nameservice import SERVER, ruleset
 from linkspan.resolver.link import Link
 from linkspan.resolver.units import Member, Network, Sandbox, Unit
 from tests.hosts import Host, Namespace, until
@@ -45,7 +46,7 @@ class Resolver:
 
     def serve(self, name: str, where: Namespace, *, more: Sequence[Unit] = (), **fields: Any) -> None:
         """Serve names in a namespace as those of the sandbox `name`, which is on the network `net` unless `fields` say otherwise."""
-        sockets = nameservice.open_sockets(where.path)
+        sockets = nameservice.open_sockets(where.path, SERVER, ruleset)
         namespace = os.open(where.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             unit = Sandbox(**{"id": name, "networks": (NETWORK.id,), **fields})

@@ -13,6 +13,7 @@ import pytest
 from dnslib import RCODE, RR, DNSRecord
 
 from linkspan.kernel import nameservice
+from linkspan.plan.nameservice import SERVER, ruleset
 from linkspan.resolver.link import Link
 from linkspan.resolver.messages import ResolverError
 from linkspan.resolver.units import Member, Network, Sandbox, Server, Unit
@@ -474,7 +475,7 @@ def test_it_ends_by_itself_when_it_has_nothing_to_do(host: Host, tmp_path: Path)
 
 def test_sockets_cannot_be_opened_where_there_is_no_namespace(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="no network namespace"):
-        nameservice.open_sockets(tmp_path / "none")
+        nameservice.open_sockets(tmp_path / "none", SERVER, ruleset)
 
 
 def _coded(asked: DNSRecord, _: str, *, code: int) -> DNSRecord:
