@@ -9,7 +9,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +20,18 @@ DEFAULT_CONFIG_FILE = Path("/etc/linkspan/daemon.json")
 DEFAULT_DATA_ROOT = Path("/var/lib/linkspan")
 DEFAULT_EXEC_ROOT = Path("/run/linkspan")
 EVERY_ADDRESS = ipaddress.IPv4Address(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressPool:
+    """Where networks that name no subnet get theirs: `base`, cut into subnets whose prefix is `size` long."""
+
+    base: ipaddress.IPv4Network | ipaddress.IPv6Network
+    size: int
+
+    def __post_init__(self) -> None:
+        if not self.base.prefixlen <= self.size <= self.base.max_prefixlen:
+            raise InvalidInput(f"invalid default address pool: {self.base} cannot be cut into subnets of size {self.size}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +53,10 @@ class Config:
     ip: ipaddress.IPv4Address = EVERY_ADDRESS
     ip_forward: bool = True
     ip_masq: bool = True
+    address_pools: tuple[AddressPool, ...] = ()
+    reserved_subnets: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    network_options: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By driver: the options of networks that do not give them."""
     host_gateway_ip: ipaddress.IPv4Address | None = None
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from linkspan.api.answers import answer, empty
 from linkspan.api.call import Call
 from linkspan.api.router import Route
 from linkspan.api.versions import Version
+from linkspan.api.wire_network_create import parse_network_create
 from linkspan.api.wire_networks import network_details
 
 _LEAN_LIST = Version(1, 28)
@@ -25,9 +26,8 @@ async def inspect(call: Call) -> web.Response:
 
 async def create(call: Call) -> web.Response:
     """POST /networks/create"""
-    body = await call.body()
-    made = await call.engine.networks.create(body.text("Name"), body.text("Driver") or "bridge")
-    return answer({"Id": made, "Warning": ""}, 201)
+    made, warnings = await call.engine.networks.create(parse_network_create(await call.body(), call.version))
+    return answer({"Id": made, "Warning": "; ".join(warnings)}, 201)
 
 
 async def remove(call: Call) -> web.Response:

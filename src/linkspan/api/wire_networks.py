@@ -16,14 +16,14 @@ def network_details(view: NetworkView, *, members: bool) -> Json:
         "Created": rfc3339(network.created),
         "Scope": "local",
         "Driver": network.driver,
-        "EnableIPv4": True,
-        "EnableIPv6": False,
-        "IPAM": {"Driver": "default", "Options": None, "Config": _pools(network)},
-        "Internal": False,
-        "Attachable": False,
+        "EnableIPv4": network.ipv4,
+        "EnableIPv6": network.ipv6,
+        "IPAM": {"Driver": network.ipam_driver, "Options": _ipam_options(network), "Config": _pools(network)},
+        "Internal": network.internal,
+        "Attachable": network.attachable,
         "Ingress": False,
-        "ConfigFrom": {"Network": ""},
-        "ConfigOnly": False,
+        "ConfigFrom": {"Network": network.config_from},
+        "ConfigOnly": network.config_only,
         "Containers": _members(view) if members else {},
         "Options": network.options,
         "Labels": network.labels,
@@ -36,8 +36,19 @@ def _pools(network: Network) -> list[Json] | None:
 
 
 def _pool(subnet: Subnet) -> Json:
-    limited = {"IPRange": str(subnet.range)} if subnet.range != subnet.subnet else {}
-    return {"Subnet": str(subnet.subnet), **limited, "Gateway": str(subnet.gateway)}
+    shown: Json = {"Subnet": str(subnet.subnet)}
+    if subnet.range != subnet.subnet:
+        shown["IPRange"] = str(subnet.range)
+    if subnet.gateway is not None:
+        shown["Gateway"] = str(subnet.gateway)
+    if subnet.auxiliary:
+        shown["AuxiliaryAddresses"] = {name: str(address) for name, address in subnet.auxiliary.items()}
+    return shown
+
+
+def _ipam_options(network: Network) -> Json | None:
+    """The predefined ones have none at all: null, as in Docker."""
+    return dict(network.ipam_options) if network.user_defined else None
 
 
 def _members(view: NetworkView) -> Json:
@@ -47,7 +58,7 @@ def _members(view: NetworkView) -> Json:
             "EndpointID": endpoint.id if endpoint else "",
             "MacAddress": endpoint.mac if endpoint else "",
             "IPv4Address": str(endpoint.address) if endpoint and endpoint.address else "",
-            "IPv6Address": "",
+            "IPv6Address": str(endpoint.address6) if endpoint and endpoint.address6 else "",
         }
         for container, endpoint in view.members
     }

@@ -105,7 +105,7 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread, claims: 
     cleanup = Cleanup(store, kernel, runtime, (sandboxes, files))
     launcher = Launcher(store, kernel, runtime, images, (sandboxes, files, streams, events, cleanup))
     lifecycle = Lifecycle(config, store, runtime, launcher, cleanup)
-    networks = Networks(config, store, kernel, drivers)
+    networks = Networks(config, store, kernel, drivers, (sandboxes, events))
     execs = Execs(store, runtime, events)
 
     await images.open()

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 
 from linkspan.config import Config
-from linkspan.engine.networks import FORWARDING
+from linkspan.engine.default_network import FORWARDING
 from linkspan.errors import Conflict
 from linkspan.kernel import link, mount, netns, process, sysctl
 from linkspan.kernel.claim import claim_folder, claim_network

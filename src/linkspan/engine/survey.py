@@ -8,8 +8,8 @@ from pathlib import Path
 
 from linkspan.config import Config
 from linkspan.drivers.base import Driver
+from linkspan.engine.default_network import FORWARDING
 from linkspan.engine.files import ContainerFiles
-from linkspan.engine.networks import FORWARDING
 from linkspan.engine.sandboxes import Sandboxes
 from linkspan.errors import KernelError, NotFound
 from linkspan.kernel import mount, netns, nft, process, survey, sysctl
@@ -69,7 +69,7 @@ class Surveyor:
         wanted = replace(
             self._wanted(),
             networks=networks,
-            adopted=frozenset({self._config.bridge} - {""}),
+            adopted=frozenset({self._config.bridge, *(network.bridge for network in networks if network.adopted)} - {""}),
             ports=tuple(self._ports(networks)),
             rules=self._rules_wanted() if Part.RULES in part else {},
             settings=self._settings(networks),
@@ -95,7 +95,8 @@ class Surveyor:
 
     def strays(self) -> tuple[Difference, ...]:
         """Return what carries our mark or lies under our roots, and nobody owns."""
-        wanted = replace(self._wanted(), ports=tuple(self._ports(self._store.networks())))
+        known_networks = self._store.networks()
+        wanted = replace(self._wanted(), networks=known_networks, ports=tuple(self._ports(known_networks)))
         folder = self._sandboxes.path("any").parent
         known = wanted.sandboxes.keys() - {HOST_SANDBOX}
         found = Found(

@@ -299,9 +299,9 @@ def _stray_namespaces(wanted: Wanted, found: Found) -> Iterator[Difference]:
 
 
 def _stray_links(wanted: Wanted, found: Found) -> Iterator[Difference]:
-    owned = {port.endpoint.host_interface for port in wanted.ports}
+    owned = {port.endpoint.host_interface for port in wanted.ports} | {network.bridge for network in wanted.networks}
     for link in (found.links or {}).values():
-        if link.ours and link.kind == "veth" and link.name not in owned:
+        if link.ours and link.kind in ("veth", "bridge") and link.name not in owned:
             yield Difference(kind=Kind.STRAY_LINK, mend=Mend.LINK_AWAY, subject=link.name, sentence=f"the interface {link.name}")
 
 

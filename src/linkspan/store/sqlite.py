@@ -163,7 +163,7 @@ class SqliteStore:
             self._named = self._containers.index(lambda container: (container.name,))
             self._members = self._containers.index(lambda container: (container.sandbox,))
             self._publishers = self._containers.index(_ports)
-            self._inside = self._endpoints.index(lambda endpoint: (endpoint.sandbox,))
+            self._places = self._endpoints.index(lambda endpoint: (("in", endpoint.sandbox), ("on", endpoint.network)))
             self._pools: defaultdict[str, _Pool] = defaultdict(_Pool)
             self._load_addresses()
         except BaseException as error:
@@ -227,12 +227,14 @@ class SqliteStore:
 
     def put_network(self, network: Network) -> None:
         with self.transaction():
-            if any(other.name == network.name and other.id != network.id for other in self._networks.items.values()):
+            if any(other.name == network.name and other.id != network.id for other in self._referred.find(network.name)):
                 raise Conflict(f"network with name {network.name} already exists")
             self._networks.put(network)
 
     def delete_network(self, network_id: str) -> None:
         with self.transaction():
+            for endpoint in self.endpoints_on(network_id):
+                self._endpoints.delete(endpoint.id)
             self._networks.delete(network_id)
             self.forget_addresses(network_id)
 
@@ -285,7 +287,10 @@ class SqliteStore:
         return tuple(self._endpoints.items.values())
 
     def endpoints_of(self, sandbox_id: str) -> tuple[Endpoint, ...]:
-        return self._inside.find(sandbox_id)
+        return self._places.find(("in", sandbox_id))
+
+    def endpoints_on(self, network_id: str) -> tuple[Endpoint, ...]:
+        return self._places.find(("on", network_id))
 
     def endpoint(self, endpoint_id: str) -> Endpoint | None:
         return self._endpoints.items.get(endpoint_id)

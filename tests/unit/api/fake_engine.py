@@ -15,6 +15,7 @@ from linkspan.images.registry import Progress, RegistryAuth
 from linkspan.model.container import Exec, Process
 from linkspan.model.finding import Report
 from linkspan.model.image import Image, Layer
+from linkspan.model.network_request import NetworkRequest
 from linkspan.runtime.logs import LogRecord
 from tests.unit.api.examples import CONTAINER, ENDPOINT, IMAGE, NETWORK
 
@@ -241,8 +242,8 @@ class FakeNetworks:
     async def inspect(self, ref: str) -> NetworkView:
         return NetworkView(network=NETWORK, members=((CONTAINER, ENDPOINT),))
 
-    async def create(self, name: str, driver: str) -> str:
-        raise Unsupported(f"cannot create network {name}: there are no others")
+    async def create(self, request: NetworkRequest) -> tuple[str, tuple[str, ...]]:
+        raise Unsupported(f"cannot create network {request.name}: there are no others")
 
 
 class FakeSystem:

@@ -14,7 +14,7 @@ from linkspan.api.description import document
 from linkspan.api.router import Route
 from linkspan.api.server import ROUTES
 from linkspan.api.versions import CURRENT
-from linkspan.engine import containers, filters, images, networks
+from linkspan.engine import containers, filters, images, network_views
 
 DESCRIPTION: dict[str, Any] = json.loads(document())
 READERS = ("text", "texts", "flag", "integer", "time")
@@ -115,7 +115,7 @@ def test_whoever_asks_for_a_version_that_is_not_served_gets_400(route: Route) ->
         ("POST", "/containers/prune", containers.PRUNE_FILTERS),
         ("GET", "/images/json", images.LIST_FILTERS),
         ("POST", "/images/prune", images.PRUNE_FILTERS),
-        ("GET", "/networks", networks._TESTS),
+        ("GET", "/networks", network_views.TESTS),
     ],
 )
 def test_filters_are_those_of_the_code(method: str, path: str, keys: Any) -> None:

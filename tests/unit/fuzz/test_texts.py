@@ -25,8 +25,8 @@ from linkspan.engine.events import Filters, _matches
 from linkspan.engine.filters import _TESTS as CONTAINER_FILTERS
 from linkspan.engine.filters import made_before, passes
 from linkspan.engine.images import LIST_FILTERS, _passes
-from linkspan.engine.networks import _TESTS as NETWORK_FILTERS
-from linkspan.engine.networks import _passes as network_passes
+from linkspan.engine.network_views import TESTS as NETWORK_FILTERS
+from linkspan.engine.network_views import passes as network_passes
 from linkspan.engine.views import NetworkView
 from linkspan.errors import InvalidInput
 from linkspan.images.changes import apply_changes
