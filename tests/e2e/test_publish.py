@@ -171,9 +171,10 @@ def test_an_address_that_the_host_lacks_is_refused(engine: Engine) -> None:
     assert "cannot assign requested address" in refusal
 
 
-def test_ipv6_addresses_get_a_clear_word(engine: Engine) -> None:
-    assert "IPv6" in engine.refused("run", "-d", "-p", "[::1]:8080:80", "busybox", "sleep", "100")
-    assert "IPv6" in engine.try_linkspan("run", "-d", "-p", "::1:8080:80", "busybox", "sleep", "100").err
+def test_an_ipv6_address_for_a_container_without_ipv6_gets_a_clear_word(engine: Engine) -> None:
+    words = "cannot publish 80/tcp on ::1: the container has no IPv6 address to lead it to"
+    assert words in engine.refused("run", "-d", "-p", "[::1]:8080:80", "busybox", "sleep", "100")
+    assert words in engine.try_linkspan("run", "-d", "-p", "::1:8080:80", "busybox", "sleep", "100").err
 
 
 def test_a_thousand_ports_in_one_container(engine: Engine) -> None:

@@ -5,19 +5,22 @@ import os
 import socket
 from collections.abc import Iterator
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
 
 from linkspan.errors import Unsupported
 from linkspan.kernel import ports, sysctl
+from linkspan.model.network import IPAddress
 from tests.hosts import HOST_ADDRESS, Host, until
 
 pytestmark = pytest.mark.kernel
 
 ANY = IPv4Address("0.0.0.0")
 LOOPBACK = IPv4Address("127.0.0.1")
+ANY6 = IPv6Address("::")
+LOOPBACK6 = IPv6Address("::1")
 
 both = pytest.mark.parametrize("protocol", ["tcp", "udp"])
 
@@ -29,7 +32,7 @@ class Holder:
         self._host = host
         self.held: list[int] = []
 
-    def __call__(self, address: IPv4Address, port: int, protocol: str) -> int:
+    def __call__(self, address: IPAddress, port: int, protocol: str) -> int:
         self.held.append(self._host.run(partial(ports.reserve, address, port, protocol)))
         return self.held[-1]
 
@@ -42,7 +45,7 @@ def reserve(host: Host) -> Iterator[Holder]:
         os.close(fd)
 
 
-def refused(reserve: Holder, address: IPv4Address, port: int, protocol: str) -> int | None:
+def refused(reserve: Holder, address: IPAddress, port: int, protocol: str) -> int | None:
     with pytest.raises(OSError, match=r".") as refusal:
         reserve(address, port, protocol)
     return refusal.value.errno
@@ -66,6 +69,13 @@ class TestReserve:
         reserve(LOOPBACK, 80, "tcp")
         reserve(LOOPBACK, 80, "udp")
         reserve(IPv4Address(HOST_ADDRESS), 80, protocol)
+
+    @both
+    @pytest.mark.parametrize("second", [ANY6, LOOPBACK6])
+    def test_a_port_of_ipv6_is_reserved_apart_from_that_of_ipv4(self, reserve: Holder, protocol: str, second: IPv6Address) -> None:
+        reserve(ANY6, 80, protocol)
+        reserve(ANY, 80, protocol)
+        assert refused(reserve, second, 80, protocol) == errno.EADDRINUSE
 
     @both
     def test_a_copy_holds_the_port_when_the_first_is_closed(self, reserve: Holder, protocol: str) -> None:
@@ -119,6 +129,12 @@ class TestHolder:
             assert [f"(pid {os.getpid()})" in name for name in found] == [True, True, False]
             assert host.run(lambda: ports.holder(IPv4Address(HOST_ADDRESS), 80, protocol)) == ""
             assert outside.run(lambda: ports.holder(LOOPBACK, 80, protocol)) == ""
+
+    @both
+    def test_addresses_of_ipv6_are_their_own(self, host: Host, reserve: Holder, protocol: str) -> None:
+        reserve(LOOPBACK6, 80, protocol)
+        found = [host.run(partial(ports.holder, address, 80, protocol)) for address in (LOOPBACK6, ANY6, ANY, IPv6Address("fd00::1"))]
+        assert [f"(pid {os.getpid()})" in name for name in found] == [True, True, False, False]
 
     def test_mapped_addresses_are_addresses_of_version_4(self, host: Host) -> None:
         with host.run(lambda: socket.socket(socket.AF_INET6)) as server:

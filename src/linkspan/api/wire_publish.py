@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterable
 
 from linkspan.api.fields import Fields
-from linkspan.errors import InvalidInput, Unsupported
+from linkspan.errors import InvalidInput
 from linkspan.model.container import Container, NetworkConfig
+from linkspan.model.network import IPAddress
 from linkspan.model.publish import Port, PortRequest, Publish
 
 Json = dict[str, object]
@@ -15,7 +16,7 @@ _HOST_PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
 def parse_bindings(host: Fields) -> tuple[tuple[PortRequest, ...], tuple[str, ...]]:
-    """Parse HostConfig.PortBindings; returns the requests and warnings. Raises InvalidInput, Unsupported for IPv6."""
+    """Parse HostConfig.PortBindings; returns the requests and warnings. Raises InvalidInput."""
     requests: list[PortRequest] = []
     unbound: list[str] = []
     for key, bindings in host.children_map("PortBindings").items():
@@ -47,16 +48,13 @@ def _binding(port: Port, binding: Fields) -> PortRequest:
     return PortRequest(port=port, host_ip=_host_ip(binding.text("HostIp")), first=first, last=last)
 
 
-def _host_ip(text: str) -> ipaddress.IPv4Address | None:
+def _host_ip(text: str) -> IPAddress | None:
     if not text:
         return None
     try:
-        address = ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
+        return ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
     except ValueError:
         raise InvalidInput(f"invalid IP address: {text}") from None
-    if isinstance(address, ipaddress.IPv6Address):
-        raise Unsupported(f"cannot publish a port on {text}: IPv6 host addresses are not supported yet")
-    return address
 
 
 def port_bindings(config: NetworkConfig) -> Json:
@@ -80,7 +78,7 @@ def ports_map(container: Container) -> Json:
     bound: dict[str, list[Json] | None] = {str(port): None for port in container.spec.network.exposed}
     for publish in sorted(container.publishes):
         bindings = bound.get(str(publish.port)) or []
-        bound[str(publish.port)] = [*bindings, {"HostIp": str(publish.host_ip), "HostPort": str(publish.host_port)}]
+        bound[str(publish.port)] = [*bindings, {"HostIp": str(publish.host_ip), "HostPort": str(publish.host_port or "")}]
     return dict(bound)
 
 
@@ -109,4 +107,5 @@ def _port(port: Port) -> Json:
 
 
 def _published(publish: Publish) -> Json:
-    return {"IP": str(publish.host_ip), **_port(publish.port), "PublicPort": publish.host_port}
+    host = {} if publish.routed else {"PublicPort": publish.host_port}
+    return {"IP": str(publish.host_ip), **_port(publish.port), **host}

@@ -18,9 +18,10 @@ from linkspan.kernel import address, conntrack, netns
 from linkspan.kernel.nft import Firewall, RulesetRefused
 from linkspan.model.container import Container
 from linkspan.model.endpoint import HOST_SANDBOX, Endpoint, Sandbox, random_mac
-from linkspan.model.network import UNSPECIFIED, Network, Subnet
+from linkspan.model.network import IPAddress, Network, Subnet
 from linkspan.model.publish import Publish
 from linkspan.plan import addresses, firewall, guard
+from linkspan.plan.ports import ways
 from linkspan.store.base import Store
 from linkspan.undo import Undo
 
@@ -134,7 +135,7 @@ class Sandboxes:
         endpoint = self.endpoint_of(container.id)
         if endpoint is None or endpoint.address is None:
             return
-        removal = firewall.publish_removal(publishes, endpoint.address.ip)
+        removal = firewall.publish_removal(publishes, *endpoint.ips)
         removal += "".join(firewall.link_removal(link) for link in self._links(container, endpoint))
         if removal:
             self._apply(removal)
@@ -146,7 +147,7 @@ class Sandboxes:
         for container in self._open_to_others():
             endpoint = self.endpoint_of(container.id)
             if endpoint and endpoint.attached and endpoint.address:
-                published.append((endpoint.address.ip, container.publishes))
+                published.append((endpoint.ips, container.publishes))
                 links += self._links(container, endpoint)
         bridges = [network for network in self._store.networks() if network.driver == "bridge"]
         text = firewall.ruleset(bridges, published, links)
@@ -277,7 +278,7 @@ class Sandboxes:
 
     def _reserve(self, container: Container, network: Network, endpoint: Endpoint, undo: Undo) -> Reservation:
         try:
-            return self._ports.allocate(container.spec.network, network.default_host_ip, self._holders, undo)
+            return self._ports.allocate(container.spec.network, ways([(network, endpoint)]), self._holders, undo)
         except EngineError as error:
             where = f"driver failed programming external connectivity on endpoint {container.name} ({endpoint.id})"
             error.args = (f"failed to set up container networking: {where}: {error}",)
@@ -285,7 +286,7 @@ class Sandboxes:
 
     def _publish(self, container: Container, endpoint: Endpoint, reservation: Reservation, undo: Undo) -> None:
         rules = guard.owner(endpoint) if self._firewall.sees_frames else ""
-        rules += firewall.publish_elements(reservation.publishes, endpoint.ipv4.ip)
+        rules += firewall.publish_elements(reservation.publishes, *endpoint.ips)
         rules += "".join(firewall.link_elements(link) for link in self._links(container, endpoint))
         self._closed.discard(container.id)
         if rules:
@@ -295,7 +296,7 @@ class Sandboxes:
             _forget_conversations(reservation.publishes)
             self._opened[container.id] = replace(container, publishes=tuple(reservation.publishes))
 
-    def _holders(self, protocol: str, host_port: int) -> Iterator[tuple[IPv4Address, str]]:
+    def _holders(self, protocol: str, host_port: int) -> Iterator[tuple[IPAddress, str]]:
         # Also those that are on their way: their ports are held, and not recorded yet.
         for container in (*self._store.publishers(protocol, host_port), *self._opened.values()):
             for publish in container.publishes:
@@ -317,6 +318,9 @@ def _forget_conversations(publishes: Sequence[Publish]) -> None:
     """Let the next packet of each caller of a UDP port meet the rules as they are now: only the first one of a conversation does."""
     ports = [publish for publish in publishes if publish.port.protocol == "udp"]
     if ports:
-        everywhere = address.local()
-        chosen = ((everywhere if publish.host_ip == UNSPECIFIED else [publish.host_ip], publish.host_port) for publish in ports)
+        everywhere: dict[int, Sequence[IPAddress]] = {4: address.local(), 6: address.local6()}
+        chosen = (
+            (everywhere[publish.host_ip.version] if publish.host_ip.is_unspecified else [publish.host_ip], publish.host_port)
+            for publish in ports
+        )
         conntrack.forget_udp({(each, number) for hosts, number in chosen for each in hosts})

@@ -10,11 +10,11 @@ import struct
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from linkspan.errors import Unsupported
 from linkspan.kernel import sysctl
+from linkspan.model.network import IPAddress
 
 _KINDS = {
     "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
@@ -26,21 +26,25 @@ _BPF_RET = 0x06
 _LISTENING = "0A"
 
 
-def reserve(host_ip: IPv4Address, port: int, protocol: str) -> int:
+def reserve(host_ip: IPAddress, port: int, protocol: str) -> int:
     """Take a port away from everybody else for as long as the returned file descriptor, or a copy of it, is open.
 
     Nobody can connect to it: a filter drops what arrives. Equivalent to a server that is bound and never answers.
-    Raises OSError (EADDRINUSE, EADDRNOTAVAIL, EACCES), Unsupported if the kernel does not have the protocol.
+    Of one family only: [::] is not 0.0.0.0. Raises OSError (EADDRINUSE, EADDRNOTAVAIL, EACCES), Unsupported if the kernel does not
+    have the protocol.
     """
     kind, number = _KINDS[protocol]
+    family = socket.AF_INET6 if host_ip.version == 6 else socket.AF_INET
     try:
-        holder = socket.socket(socket.AF_INET, kind | socket.SOCK_CLOEXEC, number)
+        holder = socket.socket(family, kind | socket.SOCK_CLOEXEC, number)
     except OSError as error:
         if error.errno in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT):
             raise Unsupported(f"port {port}/{protocol}: the kernel of this host has no {protocol}") from error
         raise
     with holder:
         _drop_everything(holder)
+        if family == socket.AF_INET6:
+            holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if kind == socket.SOCK_STREAM:
             # Connections of a former server that linger in TIME_WAIT don't matter. Not for UDP: two could then hold one port.
             holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -50,7 +54,7 @@ def reserve(host_ip: IPv4Address, port: int, protocol: str) -> int:
         return holder.detach()
 
 
-def holder(host_ip: IPv4Address, port: int, protocol: str) -> str:
+def holder(host_ip: IPAddress, port: int, protocol: str) -> str:
     """Return who holds a port, e.g. `nginx (pid 123)`, empty if nobody is found; equivalent to `ss -lnp sport = :PORT`."""
     inodes = {entry.inode for entry in _sockets(protocol) if entry.port == port and _overlap(entry.address, host_ip)}
     for process in Path("/proc").glob("[0-9]*"):
@@ -76,7 +80,7 @@ def reserved() -> frozenset[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Socket:
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    address: IPAddress
     port: int
     inode: int
 
@@ -104,16 +108,19 @@ def _entries(lines: Iterable[str], protocol: str) -> Iterator[_Socket]:
                 yield _Socket(_address(address), int(port, 16), int(fields[9]))
 
 
-def _address(digits: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _address(digits: str) -> IPAddress:
     """Read an address as /proc/net prints it: words of 32 bits in the machine's byte order."""
     words = [int(digits[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(digits), 8)]
     return ipaddress.ip_address(b"".join(words))
 
 
-def _overlap(held: ipaddress.IPv4Address | ipaddress.IPv6Address, wanted: IPv4Address) -> bool:
+def _overlap(held: IPAddress, wanted: IPAddress) -> bool:
+    """Whether a socket bound to `held` takes what comes to `wanted`; one on [::] is taken for one of both families."""
     if isinstance(held, ipaddress.IPv6Address):
+        if held.is_unspecified:
+            return True
         held = held.ipv4_mapped or held
-    return held.is_unspecified or wanted.is_unspecified or held == wanted
+    return held.version == wanted.version and (held.is_unspecified or wanted.is_unspecified or held == wanted)
 
 
 def _descriptors(process: Path) -> Iterator[str]:

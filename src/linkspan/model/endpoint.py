@@ -68,6 +68,11 @@ class Endpoint:
             raise InvalidInput(f"endpoint {self.id[:12]} has no IPv4 address")
         return self.address
 
+    @property
+    def ips(self) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
+        """Its addresses of both families."""
+        return tuple(interface.ip for interface in (self.address, self.address6) if interface is not None)
+
     def __post_init__(self) -> None:
         mac_address(self.mac)
         interface_name(self.interface)

@@ -134,6 +134,21 @@ class Network:
         """Return the first pool of a family, 4 or 6."""
         return next((pool for pool in self.subnets if pool.subnet.version == version), None)
 
+    def mode(self, version: int) -> GatewayMode:
+        """Return how a family, 4 or 6, is joined to the world outside."""
+        return self.gateway_mode if version == 4 else self.gateway_mode6
+
+    @property
+    def bridge_addresses(self) -> tuple[IPInterface, ...]:
+        """The addresses of the host's on the bridge, those of the gateways; but for modes and options that want none there."""
+        return tuple(
+            pool.gateway_interface
+            for pool in self.subnets
+            if pool.gateway is not None
+            and self.mode(pool.subnet.version) is not GatewayMode.ISOLATED
+            and (self.addressed or pool.subnet.version == 6)
+        )
+
     @property
     def user_defined(self) -> bool:
         """Whether somebody made it: it has names, aliases, and addresses that can be asked for."""

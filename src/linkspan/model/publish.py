@@ -1,10 +1,11 @@
 """Published ports: what was asked for, and what was given."""
 
-import ipaddress
+import functools
 import re
 from dataclasses import dataclass
 
 from linkspan.errors import InvalidInput
+from linkspan.model.network import IPAddress
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 
@@ -41,8 +42,8 @@ class PortRequest:
     """One binding as asked for: `first`..`last` are the host ports that may be used; 0..0 means any free one."""
 
     port: Port
-    host_ip: ipaddress.IPv4Address | None = None
-    """None: the network's default (0.0.0.0 unless the daemon's --ip says otherwise)."""
+    host_ip: IPAddress | None = None
+    """None: the network's default, 0.0.0.0 and [::] with one common port unless its options or the daemon's --ip say otherwise."""
     first: int = 0
     last: int = 0
 
@@ -51,10 +52,25 @@ class PortRequest:
             raise InvalidInput(f"invalid port range: {self.first}-{self.last}")
 
 
-@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+@functools.total_ordering
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
-    """A host port that leads to a container's port."""
+    """A host port that leads to a container's port. In order: IPv4 first, then by address and port."""
 
-    host_ip: ipaddress.IPv4Address
+    host_ip: IPAddress
+    """Of the family that it is published in."""
     host_port: int
+    """0: it is open at the container's own address, and no port of the host's leads to it (gateway mode routed)."""
     port: Port
+
+    @property
+    def routed(self) -> bool:
+        """Whether it is open at the container's own address, rather than at one of the host's."""
+        return self.host_port == 0
+
+    def __lt__(self, other: "Publish") -> bool:
+        return self._key < other._key
+
+    @property
+    def _key(self) -> tuple[int, int, int, Port]:
+        return self.host_ip.version, int(self.host_ip), self.host_port, self.port

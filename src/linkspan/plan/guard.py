@@ -1,15 +1,17 @@
 """The guard at the bridges' ports: a second nftables table, which sees frames before their bridge does (family bridge, nft(8)).
 
-What comes out of a container must carry the MAC and the IPv4 address of its endpoint, as sender of the frame, of the packet and of
-ARP; everything else is dropped: IPv6 (bridge networks have none), other protocols, VLAN tags. A port is known by the interface
-group that it is born with, so one without an entry here lets nothing through.
+What comes out of a container must carry the MAC and an address of its endpoint, as sender of the frame, of the packet, of ARP, and in
+answers about neighbours (NDP); everything else is dropped: other protocols, VLAN tags, IPv6 of containers that have none. No
+container is a router to its neighbours: advertisements and redirects are dropped. A port is known by the interface group that it is
+born with, so one without an entry here lets nothing through.
 
-    a frame from a port of ours    prerouting → port, MAC, address in `owners`, else dropped
+    a frame from a port of ours    prerouting → port, MAC, address in `owners` or `owners6`, else dropped
 
-A frame costs one look-up however many containers there are. Applying any of these texts twice changes nothing.
+A frame costs one or two look-ups however many containers there are. Applying any of these texts twice changes nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv6Address
 
 from linkspan.model.endpoint import DOOMED_GROUP, OUR_GROUP, Endpoint
 
@@ -22,16 +24,41 @@ table {TABLE} {{
 		type ifname . ether_addr . ipv4_addr
 	}}
 
+	set owners6 {{
+		comment "the same, its address on the link too"
+		type ifname . ether_addr . ipv6_addr
+	}}
+
+	set answers6 {{
+		comment "port, MAC and address that it may say to have (the target of a neighbour advertisement)"
+		typeof iifname . ether saddr . @th,64,128
+	}}
+
+	set speakers6 {{
+		comment "port and MAC of endpoints with IPv6: what they may send before they have an address"
+		type ifname . ether_addr
+	}}
+
 	set unguarded {{
 		comment "ports of containers that may send what they like (--security-opt anti-spoofing=false)"
 		type ifname
+	}}
+
+	chain of-ipv6 {{
+		icmpv6 type {{ nd-router-advert, nd-redirect }} drop
+		icmpv6 type nd-neighbor-advert iifname . ether saddr . @th,64,128 != @answers6 drop
+		iifname . ether saddr . ip6 saddr @owners6 accept
+		ip6 saddr :: icmpv6 type {{ nd-neighbor-solicit, nd-router-solicit, mld2-listener-report }} iifname . ether saddr @speakers6 accept
+		drop
 	}}
 
 	chain from-containers {{
 		type filter hook prerouting priority filter
 		ether type ip iifname . ether saddr . ip saddr @owners accept
 		ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 iifname . ether saddr . arp saddr ip @owners iifname . arp saddr ether . arp saddr ip @owners accept
-		iifgroup {{ {OUR_GROUP}, {DOOMED_GROUP} }} iifname != @unguarded drop
+		iifgroup {{ {OUR_GROUP}, {DOOMED_GROUP} }} iifname @unguarded accept
+		iifgroup {{ {OUR_GROUP}, {DOOMED_GROUP} }} ether type ip6 jump of-ipv6
+		iifgroup {{ {OUR_GROUP}, {DOOMED_GROUP} }} drop
 	}}
 }}
 """  # noqa: E501  a rule is one line
@@ -49,15 +76,31 @@ def guard_removal() -> str:
 
 def owner(endpoint: Endpoint) -> str:
     """Render what lets the endpoint's own frames through its port."""
-    return f"add element {TABLE} {_entry(endpoint)}\n"
+    return "".join(f"add element {TABLE} {entry}\n" for entry in _entries(endpoint))
 
 
 def owner_removal(endpoint: Endpoint) -> str:
     """Render the removal of what `owner` added, whether it is there or not."""
     # nft before 1.0.8 has no `destroy`; adding what exists is no error, so add-then-delete never fails.
-    return f"add element {TABLE} {_entry(endpoint)}\ndelete element {TABLE} {_entry(endpoint)}\n"
+    return "".join(f"add element {TABLE} {entry}\ndelete element {TABLE} {entry}\n" for entry in _entries(endpoint))
 
 
-def _entry(endpoint: Endpoint) -> str:
+def _entries(endpoint: Endpoint) -> Iterator[str]:
     port = f'"{endpoint.host_interface}"'
-    return f"owners {{ {port} . {endpoint.mac} . {endpoint.ipv4.ip} }}" if endpoint.guarded else f"unguarded {{ {port} }}"
+    if not endpoint.guarded:
+        yield f"unguarded {{ {port} }}"
+        return
+    sender = f"{port} . {endpoint.mac}"
+    if endpoint.address is not None:
+        yield f"owners {{ {sender} . {endpoint.address.ip} }}"
+    if endpoint.address6 is not None:
+        own = (endpoint.address6.ip, link_local(endpoint.mac))
+        yield f"owners6 {{ {', '.join(f'{sender} . {address}' for address in own)} }}"
+        yield f"answers6 {{ {', '.join(f'{sender} . 0x{int(address):032x}' for address in own)} }}"
+        yield f"speakers6 {{ {sender} }}"
+
+
+def link_local(mac: str) -> IPv6Address:
+    """Return the address that an interface gives itself on its link, made of its MAC (RFC 4291, appendix A)."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    return IPv6Address(b"\xfe\x80" + bytes(6) + bytes([octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]]))

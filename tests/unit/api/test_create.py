@@ -377,10 +377,10 @@ def test_wrong_ports_are_refused(key: str, binding: dict[str, str], text: str) -
     assert text in refusal({"PortBindings": {key: [binding]}})
 
 
-@pytest.mark.parametrize("address", ["::", "[::1]", "fe80::1"])
-def test_ipv6_host_addresses_are_not_there_yet(address: str) -> None:
-    with pytest.raises(Unsupported, match="IPv6 host addresses are not supported yet"):
-        parse({"PortBindings": {"80/tcp": [{"HostIp": address}]}})
+@pytest.mark.parametrize(("text", "address"), [("::", "::"), ("[::1]", "::1"), ("2001:DB8::1", "2001:db8::1")])
+def test_ports_are_published_on_addresses_of_ipv6_too(text: str, address: str) -> None:
+    (request,) = parse({"PortBindings": {"80/tcp": [{"HostIp": text}]}}).network.requests
+    assert str(request.host_ip) == address
 
 
 # Restart, limits, devices.
