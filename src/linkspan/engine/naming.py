@@ -1,0 +1,166 @@
+"""What the resolver is told of a container: its names on its networks, and what holds for its own questions. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from linkspan.config import Config
+from linkspan.model.attachment import Attachment
+from linkspan.model.container import Container
+from linkspan.model.endpoint import Endpoint
+from linkspan.model.network import GatewayMode, IPAddress, Network
+from linkspan.resolver import units
+from linkspan.resolver.units import Server, Unit
+
+HOST_NAMES = ("host.docker.internal", "gateway.docker.internal")
+"""The host as its containers see it: the gateway of their own network."""
+SERVERS_OPTION = "linkspan.dns.servers"
+"""Of a network: who is asked for what its containers want to know, in place of the host's servers. Comma-separated."""
+ROUTES_OPTION = "linkspan.dns.routes"
+"""Of a network: DOMAIN=SERVER, comma-separated; a domain may come several times."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A container with what is attached to its sandbox now."""
+
+    container: Container
+    attached: Sequence[tuple[Network, Endpoint]]
+    host_options: Sequence[str] = ()
+    """The options of the host's resolv.conf."""
+
+
+def has_names(network: Network, config: Config) -> bool:
+    """Whether containers on the network know each other by name."""
+    return network.user_defined or (config.default_bridge_dns and network.name == "bridge")
+
+
+def is_served(place: Place, config: Config) -> bool:
+    """Whether the container's questions come to us: one of its networks has names."""
+    return any(has_names(network, config) for network, _ in place.attached)
+
+
+def told(place: Place, config: Config) -> list[Unit]:
+    """Return all units that are this container's, its networks included; none if it is on no network with names."""
+    named = [(network, endpoint) for network, endpoint in place.attached if has_names(network, config)]
+    if not named:
+        return []
+    networks = [units.Network(id=network.id, name=network.name) for network, _ in named]
+    members = [_member(place.container, network, endpoint) for network, endpoint in named]
+    return [*networks, *members, _sandbox(place, config, [network for network, _ in named])]
+
+
+def in_order(place: Place, networks: Iterable[Network]) -> list[Network]:
+    """Return the networks in Docker's order of gateway preference (semantics 3.10), in which names are looked up too."""
+    wishes = {network.id: attachment_to(place.container, network) for network in networks}
+
+    def rank(network: Network) -> tuple[int, bool, int, str]:
+        wish = wishes[network.id]
+        endpoint = next((endpoint for each, endpoint in place.attached if each.id == network.id), None)
+        gateways = sum(gateway is not None for gateway in (endpoint.gateway, endpoint.gateway6)) if endpoint else 0
+        return -(wish.gateway_priority if wish else 0), network.internal, -gateways, network.name
+
+    return sorted(networks, key=rank)
+
+
+def attachment_to(container: Container, network: Network) -> Attachment | None:
+    """Return what the container asked of this network."""
+    return next((wish for wish in container.attachments if wish.network in (network.id, network.name)), None)
+
+
+def names_of(container: Container, network: Network) -> tuple[str, ...]:
+    """Return the names that others on the network know the container by, its own name first."""
+    wish = attachment_to(container, network)
+    aliases = wish.aliases if wish else ()
+    return tuple(dict.fromkeys(filter(None, (container.name, *aliases, container.short_id, container.spec.hostname))))
+
+
+def _member(container: Container, network: Network, endpoint: Endpoint) -> units.Member:
+    addresses = [str(address.ip) for address in (endpoint.address, endpoint.address6) if address]
+    return units.Member(id=endpoint.id, network=network.id, names=_fit(names_of(container, network)), addresses=tuple(addresses))
+
+
+def _sandbox(place: Place, config: Config, named: Sequence[Network]) -> units.Sandbox:
+    networks = [network for network, _ in place.attached]
+    return units.Sandbox(
+        id=place.container.id,
+        networks=tuple(network.id for network in in_order(place, named)),
+        links={network.id: links for network in named if (links := _links(place.container, network))},
+        names=_host_names(in_order(place, networks), config),
+        servers=_servers(place, config, in_order(place, networks)),
+        routes=_routes(config, networks),
+        external=any(not network.internal for network in networks),
+        short_names_stay=ndots_set(place.container, config, place.host_options),
+        lifetime=config.dns_ttl,
+    )
+
+
+def ndots_set(container: Container, config: Config, host_options: Sequence[str]) -> bool:
+    """Whether somebody chose ndots: then a name without a dot is completed by the search list, and not asked for elsewhere."""
+    options = container.spec.network.dns_options or config.dns_options or host_options
+    return any(option.startswith("ndots:") and option != "ndots:0" for option in options)
+
+
+def _links(container: Container, network: Network) -> dict[str, str]:
+    """Return alias → name; the short id is a name that no rename takes away."""
+    wish = attachment_to(container, network)
+    return {alias: target[:12] for target, alias in wish.links} if wish else {}
+
+
+def _host_names(networks: Sequence[Network], config: Config) -> dict[str, tuple[str, ...]]:
+    if not config.host_docker_internal:
+        return {}
+    gateways = next((found for network in networks if (found := _gateways(network))), ())
+    host = (config.host_gateway_ip,) if config.host_gateway_ip else gateways
+    named = zip(HOST_NAMES, (host, gateways), strict=True)
+    return {name: tuple(map(str, addresses)) for name, addresses in named if addresses}
+
+
+def _gateways(network: Network) -> tuple[IPAddress, ...]:
+    """Return the host's own addresses on a network, which its containers reach the host by."""
+    if not network.addressed:
+        return ()
+    modes = {4: network.gateway_mode, 6: network.gateway_mode6}
+    pools = [pool for pool in network.subnets if pool.gateway and modes[pool.subnet.version] is not GatewayMode.ISOLATED]
+    return tuple(pool.gateway for pool in pools if pool.gateway)
+
+
+def _servers(place: Place, config: Config, networks: Sequence[Network]) -> tuple[Server, ...] | None:
+    """Return whom to ask; None: the host's servers, whoever they are by then."""
+    if own := place.container.spec.network.dns or config.dns:
+        return tuple(Server(address=each, inside=True) for each in own)
+    by_network = list(chain.from_iterable(_entries(network, SERVERS_OPTION) for network in networks))
+    return tuple(Server(address=each) for each in dict.fromkeys(by_network)) or None
+
+
+def _routes(config: Config, networks: Sequence[Network]) -> dict[str, tuple[str, ...]]:
+    routes: dict[str, tuple[str, ...]] = {}
+    entries = chain(config.dns_routes, *(_entries(network, ROUTES_OPTION) for network in networks))
+    for domain, _, server in (entry.partition("=") for entry in entries):
+        routes[domain] = tuple(dict.fromkeys((*routes.get(domain, ()), server)))
+    return routes
+
+
+def _entries(network: Network, option: str) -> list[str]:
+    return [entry.strip() for entry in network.options.get(option, "").split(",") if entry.strip()]
+
+
+def _fit(names: Sequence[str]) -> tuple[str, ...]:
+    """Leave out names that nobody can ask for."""
+    return tuple(name for name in names if len(name) <= units.LONGEST)[: units.MOST]
+
+
+def check_options(options: Mapping[str, str]) -> None:
+    """Raise InvalidInput if a network's options about names cannot be carried out."""
+    network = Network(id="0", name="0", driver="null", created=0, options=dict(options))
+    for server in _entries(network, SERVERS_OPTION):
+        Server(address=server)
+    for entry in _entries(network, ROUTES_OPTION):
+        route(entry)
+
+
+def route(text: str) -> str:
+    """Return DOMAIN=SERVER; raises InvalidInput."""
+    domain, _, server = text.partition("=")
+    Server(address=server)
+    return f"{domain.strip('.').lower()}={server}"
