@@ -61,6 +61,16 @@ class Config:
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
+    dns_routes: tuple[str, ...] = ()
+    """DOMAIN=SERVER: whom containers' questions about a domain go to."""
+    dns_ttl: int = 600
+    """Seconds that the answer to a container's name may be kept."""
+    resolv_conf: Path = Path("/etc/resolv.conf")
+    """Where the host's name servers are found."""
+    default_bridge_dns: bool = False
+    """Whether containers on the network `bridge` know each other by name too."""
+    host_docker_internal: bool = True
+    """Whether containers know the host by the names host.docker.internal and gateway.docker.internal."""
     insecure_registries: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     runtime: str = ""
@@ -137,6 +147,19 @@ def _name_server(text: str) -> str:
     return str(ipaddress.ip_address(_word(text)))
 
 
+def _route(text: str) -> str:
+    domain, found, server = _word(text).partition("=")
+    if not found or not domain.strip("."):
+        raise ValueError(f"{text!r} is not DOMAIN=ADDRESS")
+    return f"{domain.strip('.').lower()}={_name_server(server)}"
+
+
+def _lifetime(text: str) -> int:
+    if not 0 <= (seconds := _whole(text)) <= 86_400:
+        raise ValueError("0 to 86400 seconds are possible")
+    return seconds
+
+
 def _path(text: str) -> Path:
     if "\0" in text:
         raise ValueError("a path holds no NUL character")
@@ -175,6 +198,27 @@ _OPTIONS = (
     _Option(("--dns",), "dns", "dns", _name_server, "name server of containers", many=True),
     _Option(("--dns-search",), "dns-search", "dns_search", _word, "search domain of containers", many=True),
     _Option(("--dns-opt", "--dns-option"), "dns-opts", "dns_options", _word, "resolver option of containers", many=True),
+    _Option(
+        ("--dns-route",), "dns-routes", "dns_routes", _route, "DOMAIN=ADDRESS: server for the names of a domain (not dockerd's)", many=True
+    ),
+    _Option(("--dns-ttl",), "dns-ttl", "dns_ttl", _lifetime, "seconds that answers to containers' names may be kept (not dockerd's)"),
+    _Option(("--resolv-conf",), "resolv-conf", "resolv_conf", _path, "file with the host's name servers (not dockerd's)"),
+    _Option(
+        ("--default-bridge-dns",),
+        "default-bridge-dns",
+        "default_bridge_dns",
+        _boolean,
+        "names on the default network too (not dockerd's)",
+        switch=True,
+    ),
+    _Option(
+        ("--host-docker-internal",),
+        "host-docker-internal",
+        "host_docker_internal",
+        _boolean,
+        "containers know the host as host.docker.internal (not dockerd's)",
+        switch=True,
+    ),
     _Option(("--insecure-registry",), "insecure-registries", "insecure_registries", str, "registry without TLS", many=True),
     _Option(("--label",), "labels", "labels", str, "label of this engine, shown by info", many=True),
     _Option(("--default-runtime",), "default-runtime", "runtime", str, "crun or runc; default: what this host can run"),

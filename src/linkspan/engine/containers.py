@@ -122,6 +122,7 @@ class Containers:
                 raise InvalidInput("Renaming a container with the same name as its current name")
             renamed = replace(container, name=name)
             self._store.put_container(renamed)
+        await self._lifecycle.resolution.refresh(container.id)
         self._lifecycle.events.container(renamed, "rename", oldName=f"/{container.name}")
 
     async def update(self, ref: str, restart: RestartPolicy | None) -> tuple[str, ...]:

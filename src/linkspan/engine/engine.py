@@ -21,6 +21,7 @@ from linkspan.engine.images import Images
 from linkspan.engine.launch import Launcher
 from linkspan.engine.lifecycle import Lifecycle
 from linkspan.engine.networks import Networks
+from linkspan.engine.resolution import Resolution
 from linkspan.engine.sandboxes import Sandboxes
 from linkspan.engine.streams import Streams
 from linkspan.engine.system import System, Tools
@@ -55,6 +56,7 @@ class Engine:
     events: Events
     system: System
     upkeep: Upkeep
+    resolution: Resolution
     _store: Store
     _kernel: KernelThread
     _claims: contextlib.ExitStack
@@ -65,6 +67,7 @@ class Engine:
             steps.callback(self._claims.close)
             steps.push_async_callback(asyncio.to_thread, self._kernel.stop)
             steps.callback(self.events.close)
+            steps.push_async_callback(self.resolution.close)
             steps.push_async_callback(self.lifecycle.shut_down)
             steps.push_async_callback(self.upkeep.close)
 
@@ -103,8 +106,8 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread, claims: 
     runtime = Runtime(choice, config.exec_root, files.folder)
     streams = Streams(store, runtime, files.log)
     cleanup = Cleanup(store, kernel, runtime, (sandboxes, files))
-    launcher = Launcher(store, kernel, runtime, images, (sandboxes, files, streams, events, cleanup))
-    lifecycle = Lifecycle(config, store, runtime, launcher, cleanup)
+    parts = (sandboxes, files, streams, events, cleanup, Resolution(config, store, kernel))
+    lifecycle = Lifecycle(config, store, runtime, Launcher(store, kernel, runtime, images, parts), cleanup)
     networks = Networks(config, store, kernel, drivers, (sandboxes, events))
     execs = Execs(store, runtime, events)
 
@@ -127,6 +130,7 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread, claims: 
         events=events,
         system=system,
         upkeep=upkeep,
+        resolution=lifecycle.resolution,
         _store=store,
         _kernel=kernel,
         _claims=claims.pop_all(),

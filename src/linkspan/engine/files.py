@@ -10,19 +10,17 @@ import shutil
 from pathlib import Path
 
 from linkspan.config import Config
+from linkspan.engine import naming
 from linkspan.engine.sandboxes import Place, Sandboxes
 from linkspan.errors import EngineError
 from linkspan.kernel import tree
 from linkspan.model.container import Container
 from linkspan.model.endpoint import address_text
-from linkspan.plan.files import Resolver, full_name, hosts_text
+from linkspan.plan.files import Resolver, embedded_text, full_name, hosts_text
+from linkspan.resolver.hostfile import host_resolver
 from linkspan.store.base import Store
 
 HOSTS = Path("/etc/hosts")
-RESOLV_CONF = Path("/etc/resolv.conf")
-SYSTEMD_RESOLV_CONF = Path("/run/systemd/resolve/resolv.conf")
-STUB = ("127.0.0.53",)
-"""The servers of a resolv.conf that leads to systemd-resolved, which a container cannot reach."""
 
 NAMES = {"/etc/hostname": "hostname", "/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf"}
 """Where they are seen in the container, and their names in the container's folder."""
@@ -120,14 +118,19 @@ class ContainerFiles:
 
     def _resolv_conf(self, container: Container) -> str:
         network, config = container.spec.network, self._config
-        host = Resolver.parse(_read(RESOLV_CONF))
-        if host.servers == STUB and SYSTEMD_RESOLV_CONF.exists():
-            host = Resolver.parse(_read(SYSTEMD_RESOLV_CONF))
-        resolver = host if network.mode.kind == "host" else host.reachable_from_container()
+        host = host_resolver(config.resolv_conf)
         asked = (network.dns or config.dns, network.dns_search or config.dns_search, network.dns_options or config.dns_options)
+        if network.mode.kind != "host" and self._is_served(container):
+            return embedded_text(host, Resolver(servers=asked[0], search=asked[1], options=asked[2]), source=str(config.resolv_conf))
+        resolver = host if network.mode.kind == "host" else host.reachable_from_container()
         if network.mode.kind == "host" and not any(asked):
-            return _read(RESOLV_CONF)
+            return _read(config.resolv_conf)
         return resolver.overridden(*asked).text()
+
+    def _is_served(self, container: Container) -> bool:
+        attached = [endpoint for endpoint in self._store.endpoints_of(container.id) if endpoint.attached]
+        networks = ((self._store.network(endpoint.network), endpoint) for endpoint in attached)
+        return naming.is_served(((network, endpoint) for network, endpoint in networks if network), self._config)
 
 
 def _read(path: Path) -> str:

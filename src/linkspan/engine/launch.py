@@ -19,6 +19,7 @@ from pathlib import Path
 from linkspan.engine.cleanup import Cleanup
 from linkspan.engine.events import Events
 from linkspan.engine.files import ContainerFiles
+from linkspan.engine.resolution import Resolution
 from linkspan.engine.sandboxes import Place, Sandboxes
 from linkspan.engine.streams import Streams
 from linkspan.errors import EngineError, Exhausted, InvalidInput
@@ -26,6 +27,7 @@ from linkspan.images.store import ImageStore
 from linkspan.kernel import mount
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.container import Container, State, Status
+from linkspan.runtime.conmon import Running
 from linkspan.runtime.monitor import Runtime
 from linkspan.runtime.oci import find_init
 from linkspan.runtime.spec import Launch
@@ -55,13 +57,13 @@ class Launcher:
         kernel: KernelThread,
         runtime: Runtime,
         images: ImageStore,
-        parts: tuple[Sandboxes, ContainerFiles, Streams, Events, Cleanup],
+        parts: tuple[Sandboxes, ContainerFiles, Streams, Events, Cleanup, Resolution],
     ) -> None:
         self._store = store
         self._kernel = kernel
         self._runtime = runtime
         self._images = images
-        self.sandboxes, self.files, self.streams, self.events, self._cleanup = parts
+        self.sandboxes, self.files, self.streams, self.events, self._cleanup, self.resolution = parts
 
     async def launch(self, container: Container) -> Container:
         """Make the container run and record it: all of it, or none of it. Raises EngineError in Docker's words."""
@@ -81,8 +83,12 @@ class Launcher:
             prepared = await self._kernel.run(partial(self._prepare, container, lower, undo))
             return await self._run(container, prepared)
         except BaseException as error:
-            await asyncio.shield(self._kernel.run(partial(undo.unwind, error)))
+            await asyncio.shield(self._unwind(container, undo, error))
             raise
+
+    async def _unwind(self, container: Container, undo: Undo, error: BaseException) -> None:
+        await self.resolution.ended([container.id])  # before its namespace goes: the resolver's sockets would keep it
+        await self._kernel.run(partial(undo.unwind, error))
 
     async def unpublish(self, container: Container) -> None:
         """Take the container's ports out of the ruleset, so that another one can have them."""
@@ -103,20 +109,15 @@ class Launcher:
 
     async def _run(self, container: Container, prepared: Prepared) -> Container:
         place = prepared.place
-        running = await self._runtime.create(
-            Launch(
-                container=container,
-                rootfs=prepared.rootfs,
-                namespace=place.namespace,
-                hostname=self.files.hostname(container),
-                files=prepared.files,
-                user=prepared.user,
-                init_binary=find_init() if container.spec.init else None,
-                reserved=tuple(place.reservation.sockets),
-            )
-        )
+        naming = asyncio.create_task(self.resolution.started(container))  # beside the runtime, which takes longer
+        try:
+            running = await self._create(container, prepared)
+        except BaseException:
+            await asyncio.gather(naming, return_exceptions=True)
+            raise
         place.reservation.close()  # the monitor holds them now
         try:
+            await naming
             # The container has its root in its own mount namespace; on the host each mount would make every later start a little slower.
             unmounting = self._kernel.run(partial(mount.unmount, prepared.rootfs))
             for outcome in await asyncio.gather(unmounting, self._let_go(container.id), return_exceptions=True):
@@ -138,6 +139,21 @@ class Launcher:
             await asyncio.shield(self._runtime.delete(container.id))
             raise
         return started
+
+    async def _create(self, container: Container, prepared: Prepared) -> Running:
+        place = prepared.place
+        return await self._runtime.create(
+            Launch(
+                container=container,
+                rootfs=prepared.rootfs,
+                namespace=place.namespace,
+                hostname=self.files.hostname(container),
+                files=prepared.files,
+                user=prepared.user,
+                init_binary=find_init() if container.spec.init else None,
+                reserved=tuple(place.reservation.sockets),
+            )
+        )
 
     async def _let_go(self, container_id: str) -> None:
         await self.streams.connect(container_id)

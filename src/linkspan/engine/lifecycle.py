@@ -17,6 +17,7 @@ from linkspan.engine.events import Events
 from linkspan.engine.launch import Launcher, start_code
 from linkspan.engine.lookup import Lookup
 from linkspan.engine.requests import WaitResult
+from linkspan.engine.resolution import Resolution
 from linkspan.engine.streams import Streams
 from linkspan.engine.waiters import Waiters
 from linkspan.errors import Conflict, EngineError, NotModified
@@ -64,6 +65,7 @@ class Lifecycle:
         self.waiters = Waiters()
         self.events: Events = launcher.events
         self.streams: Streams = launcher.streams
+        self.resolution: Resolution = launcher.resolution
 
     def lock(self, container_id: str) -> asyncio.Lock:
         """Return the lock that orders what happens to this container."""
@@ -320,6 +322,7 @@ class Lifecycle:
             state = replace(state, status=Status.RESTARTING, restart_count=state.restart_count + by_policy)
         left = replace(container, state=state, sandbox="", publishes=())
         self._store.put_container(left)
+        await self.resolution.ended([container.sandbox])
         self.events.container(container, "die", exitCode=str(code), execDuration=str(int(ran)))
         self._tell_network(container, "disconnect")
         self.streams.ended(container.id)

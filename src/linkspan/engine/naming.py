@@ -22,9 +22,11 @@ ROUTES_OPTION = "linkspan.dns.routes"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A container with what is attached to its sandbox now."""
+    """A sandbox with what is attached to it now."""
 
     container: Container
+    """Whose it is; another one that runs in it, if that one has been removed."""
+    sandbox: str
     attached: Sequence[tuple[Network, Endpoint]]
     host_options: Sequence[str] = ()
     """The options of the host's resolv.conf."""
@@ -35,9 +37,9 @@ def has_names(network: Network, config: Config) -> bool:
     return network.user_defined or (config.default_bridge_dns and network.name == "bridge")
 
 
-def is_served(place: Place, config: Config) -> bool:
-    """Whether the container's questions come to us: one of its networks has names."""
-    return any(has_names(network, config) for network, _ in place.attached)
+def is_served(attached: Iterable[tuple[Network, Endpoint]], config: Config) -> bool:
+    """Whether the sandbox's questions come to us: one of its networks has names."""
+    return any(has_names(network, config) for network, _ in attached)
 
 
 def told(place: Place, config: Config) -> list[Unit]:
@@ -46,7 +48,7 @@ def told(place: Place, config: Config) -> list[Unit]:
     if not named:
         return []
     networks = [units.Network(id=network.id, name=network.name) for network, _ in named]
-    members = [_member(place.container, network, endpoint) for network, endpoint in named]
+    members = [_member(place, network, endpoint) for network, endpoint in named]
     return [*networks, *members, _sandbox(place, config, [network for network, _ in named])]
 
 
@@ -75,15 +77,16 @@ def names_of(container: Container, network: Network) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, (container.name, *aliases, container.short_id, container.spec.hostname))))
 
 
-def _member(container: Container, network: Network, endpoint: Endpoint) -> units.Member:
+def _member(place: Place, network: Network, endpoint: Endpoint) -> units.Member:
+    names = names_of(place.container, network) if place.container.id == place.sandbox else ()
     addresses = [str(address.ip) for address in (endpoint.address, endpoint.address6) if address]
-    return units.Member(id=endpoint.id, network=network.id, names=_fit(names_of(container, network)), addresses=tuple(addresses))
+    return units.Member(id=endpoint.id, network=network.id, names=_fit(names), addresses=tuple(addresses))
 
 
 def _sandbox(place: Place, config: Config, named: Sequence[Network]) -> units.Sandbox:
     networks = [network for network, _ in place.attached]
     return units.Sandbox(
-        id=place.container.id,
+        id=place.sandbox,
         networks=tuple(network.id for network in in_order(place, named)),
         links={network.id: links for network in named if (links := _links(place.container, network))},
         names=_host_names(in_order(place, networks), config),

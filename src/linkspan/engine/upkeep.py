@@ -58,7 +58,9 @@ class Upkeep:
 
     async def open(self) -> None:
         """Make the host as the store wants it, and keep it so unless the settings forbid it."""
+        await self._lifecycle.resolution.open()
         await self._reconciler.run()
+        await self._lifecycle.resolution.taken_over()
         if self._config.repair:
             self._watch.open()
 

@@ -5,8 +5,10 @@ packet between a container and its own loopback passes the output hook in both d
 itself stays free for a container that serves names on all its addresses.
 """
 
-SERVER = "127.0.0.11"
-"""Docker's address of the embedded name server; it is the namespace's own, like all of 127.0.0.0/8."""
+from linkspan.plan.files import EMBEDDED
+
+SERVER = EMBEDDED
+"""It is the namespace's own, like all of 127.0.0.0/8."""
 PORT = 53
 
 

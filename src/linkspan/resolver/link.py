@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from linkspan.resolver import messages
-from linkspan.resolver.messages import Message, ResolverError
+from linkspan.resolver.messages import Message, RefusedError, ResolverError
 from linkspan.resolver.units import Unit, to_json
 
 PATIENCE = 5.0
@@ -82,5 +82,5 @@ class Link:
                 raise ResolverError(f"the resolver is gone: {error.strerror or error}") from error
         if "error" in answer:
             messages.close_all(received)
-            raise ResolverError(f"the resolver refused: {answer['error']}")
+            raise RefusedError(f"the resolver refused: {answer['error']}")
         return answer, received

@@ -26,11 +26,15 @@ class ResolverError(EngineError):
     """The resolver is gone, or refuses what it was told."""
 
 
+class RefusedError(ResolverError):
+    """The resolver lives, and refuses this one thing."""
+
+
 def send(connection: socket.socket, message: Mapping[str, object], files: Sequence[int] = ()) -> None:
-    """Send a message; raises ResolverError if it is too long, OSError."""
+    """Send a message; raises RefusedError if it is too long, OSError."""
     data = json.dumps(message, separators=(",", ":")).encode()
     if len(data) > LONGEST:
-        raise ResolverError(f"a message of {len(data)} bytes is too long")
+        raise RefusedError(f"a message of {len(data)} bytes is too long")
     beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
     connection.sendmsg([data], beside)
 

@@ -1,0 +1,325 @@
+"""Names: what the resolver knows of the containers, and that there is a resolver.
+
+The resolver is a process of its own. The engine tells it what changes, and keeps copies of the sockets that it answers at: when it is
+killed, questions wait in them for the next one. When the engine dies, the resolver goes on, and the next engine gets the sockets from it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from linkspan.config import Config
+from linkspan.engine import naming
+from linkspan.errors import EngineError, NotFound
+from linkspan.kernel import nameservice, process
+from linkspan.kernel.thread import KernelThread
+from linkspan.model.container import Container
+from linkspan.plan.nameservice import SERVER, ruleset
+from linkspan.resolver import messages
+from linkspan.resolver.hostfile import host_resolver
+from linkspan.resolver.link import Link
+from linkspan.resolver.messages import Message, RefusedError, ResolverError
+from linkspan.resolver.units import Sandbox, Unit, kind_of
+from linkspan.store.base import Store
+
+logger = logging.getLogger(__name__)
+
+FIRST_DELAY = 0.05
+"""Seconds before another resolver is started in place of one that has failed; doubled each time."""
+LONGEST_DELAY = 30.0
+STARTING = 30.0
+"""Seconds that a resolver has to begin."""
+
+_Key = tuple[str, str]
+_Sockets = tuple[socket.socket, socket.socket]
+
+
+class Resolution:
+    """Keeps the resolver told. Used on the event loop only."""
+
+    def __init__(self, config: Config, store: Store, kernel: KernelThread) -> None:
+        self._config = config
+        self._store = store
+        self._kernel = kernel
+        self._lock = asyncio.Lock()
+        self._link: Link | None = None
+        self._watched: Link | None = None
+        self._told: dict[_Key, Unit] = {}
+        self._of: dict[str, frozenset[_Key]] = {}
+        """What was told of each container."""
+        self._sockets: dict[str, _Sockets] = {}
+        self._served: set[str] = set()
+        """Those whose sockets this resolver has."""
+        self._starting: set[str] = set()
+        self._reviving: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def open(self) -> None:
+        """Take over the resolver of a former engine, if there is one. It goes on with what that one told it, until `taken_over`."""
+        async with self._lock:
+            try:
+                await asyncio.to_thread(self._adopt)
+            except ResolverError as error:
+                logger.debug("%s", error)
+            else:
+                self._watch()
+
+    async def taken_over(self) -> None:
+        """Tell a resolver of a former engine how things are now; what that one told and what holds no more is forgotten."""
+        async with self._lock:
+            for sandbox in self._store.sandboxes():
+                self._note(sandbox.id, self._units(sandbox.id))
+            for stale in self._sockets.keys() - {key for kind, key in self._told if kind == "sandbox"}:
+                self._close_sockets(stale)
+            if self._link or self._needed():
+                await self._tell_everything()
+
+    async def close(self) -> None:
+        """Leave the resolver to the next engine; one that has nothing to do ends."""
+        self._closed = True
+        if self._reviving:
+            self._reviving.cancel()
+            await asyncio.gather(self._reviving, return_exceptions=True)
+        async with self._lock:
+            if self._link and not self._needed():
+                with contextlib.suppress(ResolverError):
+                    await asyncio.to_thread(self._link.ask, "end")
+            self._hang_up()
+            for sandbox in tuple(self._sockets):
+                self._close_sockets(sandbox)
+
+    async def started(self, container: Container) -> None:
+        """Let names be served in the namespace of a container that is about to run, and let the others know it.
+
+        Raises EngineError if its namespace lets nobody listen. A resolver that cannot be started is said in the log, and tried again.
+        """
+        self._starting.add(container.id)
+        await self.refresh(container.id)
+
+    async def ended(self, container_ids: Iterable[str]) -> None:
+        """Let nobody know any more those of the containers that nothing runs in."""
+        for container_id in container_ids:
+            self._starting.discard(container_id)
+            await self.refresh(container_id)
+
+    async def refresh(self, container_id: str) -> None:
+        """Tell what has changed about a container: its name, its networks, whether it runs."""
+        async with self._lock:
+            units = self._units(container_id)
+            former = {key: self._told.get(key) for key in self._of.get(container_id, ())}
+            changed = [unit for unit in units if self._told.get((kind_of(unit), unit.id)) != unit]
+            self._note(container_id, units)
+            gone = [key for key in former if key not in self._told]
+            for kind, sandbox in gone:
+                if kind == "sandbox":
+                    self._close_sockets(sandbox)
+            await self._tell(changed, gone)
+
+    async def network_changed(self, network_id: str) -> None:
+        """Tell what has changed for all who are on a network."""
+        for endpoint in self._store.endpoints():
+            if endpoint.network == network_id and endpoint.attached:
+                await self.refresh(endpoint.sandbox)
+
+    async def trace(self, container: Container, name: str, kind: int) -> Message:
+        """Ask for a name as the container would, and return each step; raises NotFound if names are not served in its namespace."""
+        if container.sandbox not in self._sockets:
+            raise NotFound(f"container {container.name} is on no network with names: it asks the servers of its /etc/resolv.conf itself")
+        return await asyncio.to_thread(self._ask_apart, "trace", {"id": container.sandbox, "name": name, "type": kind})
+
+    async def status(self) -> Message:
+        """Return the resolver's figures, none if there is no resolver."""
+        if self._link is None:
+            return {}
+        return await asyncio.to_thread(self._ask_apart, "status", {})
+
+    def _ask_apart(self, operation: str, fields: Message) -> Message:
+        """Ask by a connection of its own: it may take as long as other servers do."""
+        with Link(self._config.exec_root, patience=60) as link:
+            return link.ask(operation, (), **fields)
+
+    def _units(self, sandbox: str) -> list[Unit]:
+        """Return what is to be told of a container's own sandbox; nothing if nobody runs in it."""
+        members = self._store.members(sandbox)
+        container = self._store.container(sandbox) or next(iter(members), None)
+        if container is None or not (members or sandbox in self._starting):
+            return []
+        attached = [
+            (network, endpoint)
+            for endpoint in self._store.endpoints_of(sandbox)
+            if endpoint.attached and (network := self._store.network(endpoint.network))
+        ]
+        if not naming.is_served(attached, self._config):
+            return []
+        options = host_resolver(self._config.resolv_conf).options
+        return naming.told(naming.Place(container=container, sandbox=sandbox, attached=attached, host_options=options), self._config)
+
+    def _note(self, container_id: str, units: Sequence[Unit]) -> None:
+        """Remember what is told of a container; networks that nobody is on any more are forgotten."""
+        keys = frozenset((kind_of(unit), unit.id) for unit in units)
+        gone = self._of.pop(container_id, frozenset()) - keys
+        if keys:
+            self._of[container_id] = keys
+            if container_id in self._starting and self._store.members(container_id):
+                self._starting.discard(container_id)
+        for key in gone:
+            if key[0] != "network" or not any(key in others for others in self._of.values()):
+                self._told.pop(key, None)
+        self._told.update({(kind_of(unit), unit.id): unit for unit in units})
+
+    def _needed(self) -> bool:
+        return any(kind == "sandbox" for kind, _ in self._told)
+
+    async def _tell(self, changed: Sequence[Unit], gone: Sequence[_Key]) -> None:
+        """Tell changes; whatever hinders it, the next resolver is told everything."""
+        if not changed and not gone:
+            return
+        served = next((unit.id for unit in changed if isinstance(unit, Sandbox)), "")
+        if served and served not in self._sockets:
+            await self._listen(served)
+        if self._reviving and not self._reviving.done():
+            return
+        try:
+            if self._link is None:
+                if self._needed():
+                    await self._begin()
+            else:
+                await asyncio.to_thread(self._put, self._link, changed, gone)
+        except RefusedError as error:
+            logger.error("names are not as they should be: %s", error)  # noqa: TRY400  all others are served
+        except (EngineError, OSError) as error:
+            self._failed(error)
+
+    async def _listen(self, sandbox: str) -> None:
+        """Open the sockets of a sandbox."""
+        self._sockets[sandbox] = await self._kernel.run(partial(nameservice.open_sockets, self._path(sandbox), SERVER, ruleset))
+
+    def _path(self, sandbox: str) -> Path:
+        return self._config.exec_root / "netns" / sandbox
+
+    def _put(self, link: Link, changed: Sequence[Unit], gone: Sequence[_Key] = ()) -> None:
+        """Tell changes, with the sockets of the sandbox among them if this resolver has not got them yet."""
+        self._served.difference_update(unit_id for kind, unit_id in gone if kind == "sandbox")
+        sandbox = next((unit.id for unit in changed if isinstance(unit, Sandbox)), "")
+        if not sandbox or sandbox in self._served:
+            link.change(changed, gone)
+            return
+        namespace = os.open(self._path(sandbox), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            link.change(changed, gone, files=[*(each.fileno() for each in self._sockets[sandbox]), namespace])
+        finally:
+            os.close(namespace)
+        self._served.add(sandbox)
+
+    async def _begin(self) -> None:
+        """Start a resolver, and tell it everything."""
+        await self._start()
+        await asyncio.to_thread(self._connect)
+        self._watch()
+        await self._tell_everything()
+
+    async def _start(self) -> None:
+        config = self._config
+        flags = ("--exec-root", config.exec_root, "--resolv-conf", config.resolv_conf, "--log-level", config.log_level)
+        child = await process.start(sys.executable, "-m", "linkspan", "resolver", *flags, stderr=sys.stderr)
+        try:
+            async with asyncio.timeout(STARTING):
+                status = await child.wait()
+        except TimeoutError as error:
+            child.kill()
+            raise ResolverError("the resolver does not start") from error
+        if status:
+            raise ResolverError(f"the resolver did not start: exit status {status}")
+
+    async def _tell_everything(self) -> None:
+        """Tell all there is. Sockets that are not there are opened: neither the former engine nor the former resolver lives."""
+        for kind, sandbox in tuple(self._told):
+            if kind == "sandbox" and sandbox not in self._sockets:
+                try:
+                    await self._listen(sandbox)
+                except EngineError as error:
+                    logger.error("no names for sandbox %s: %s", sandbox[:12], error)  # noqa: TRY400  no bug of ours
+                    self._told.pop((kind, sandbox))
+        if self._link is None:
+            await self._begin()
+        else:
+            await asyncio.to_thread(self._put_everything, self._link, tuple(self._told.values()))
+
+    def _put_everything(self, link: Link, units: Sequence[Unit]) -> None:
+        link.ask("begin")
+        for unit in units:
+            try:
+                self._put(link, [unit])
+            except (RefusedError, FileNotFoundError) as error:
+                logger.error("names are not as they should be: %s", error)  # noqa: TRY400  all others are served
+        link.ask("commit")
+
+    def _connect(self) -> None:
+        self._link, self._watched = Link(self._config.exec_root), Link(self._config.exec_root)
+
+    def _adopt(self) -> None:
+        """Connect to a resolver that runs, and get copies of its sockets; one of another version is replaced."""
+        self._connect()
+        link = self._link
+        assert link is not None, "it is connected"  # noqa: S101
+        try:
+            hello = link.ask("hello")
+            for sandbox in list(link.held()):
+                self._sockets[sandbox] = link.sockets(sandbox)
+                self._served.add(sandbox)
+            if hello.get("protocol") != messages.PROTOCOL:
+                link.ask("end")
+                self._hang_up()
+        except ResolverError:
+            self._hang_up()
+            raise
+        logger.info("took over the resolver of %d containers", len(self._sockets))
+
+    def _watch(self) -> None:
+        """Hear of the resolver's end: a connection that asks nothing is readable then."""
+        if self._watched:
+            asyncio.get_running_loop().add_reader(self._watched.fileno(), self._failed, ResolverError("the resolver has ended"))
+
+    def _hang_up(self) -> None:
+        if self._watched:
+            with contextlib.suppress(RuntimeError):  # no loop: the connection is not watched yet
+                asyncio.get_running_loop().remove_reader(self._watched.fileno())
+            self._watched.close()
+        if self._link:
+            self._link.close()
+        self._link = self._watched = None
+        self._served.clear()
+
+    def _failed(self, error: Exception) -> None:
+        """Go on without this resolver, and start another one if anybody needs it."""
+        self._hang_up()
+        if self._closed or (self._reviving and not self._reviving.done()):
+            return
+        if self._needed():
+            logger.warning("%s; starting another one", error)
+            self._reviving = asyncio.get_running_loop().create_task(self._revive())
+
+    async def _revive(self) -> None:
+        delay = FIRST_DELAY
+        while True:
+            try:
+                async with self._lock:
+                    if self._needed():
+                        await self._begin()
+            except (EngineError, OSError) as error:
+                logger.error("names are not served: %s", error)  # noqa: TRY400  no bug of ours
+                self._hang_up()
+            else:
+                return
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_DELAY)
+
+    def _close_sockets(self, sandbox: str) -> None:
+        for each in self._sockets.pop(sandbox, ()):
+            each.close()
