@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
 
-from linkspan.api import container_streams, containers, description, doctor, execs, images, missing, networks, system
+from linkspan.api import container_streams, containers, description, dns, doctor, execs, images, missing, networks, system
 from linkspan.api.answers import answer, refusal
 from linkspan.api.call import BODY_LIMIT, Call
 from linkspan.api.connections import HEADERS, Connection, Connections, Limits
@@ -41,6 +41,7 @@ ROUTES = (
     *networks.ROUTES,
     *images.ROUTES,
     *description.ROUTES,
+    *dns.ROUTES,
     *doctor.ROUTES,
     *missing.ROUTES,
 )

@@ -58,6 +58,7 @@ TOP: dict[str, Entry] = {
     "context": Entry("context", "Make the engine docker's current context, so that plain `docker` uses it", ENGINE),
     "completion": Entry("completion", "Print a completion script for bash, zsh or fish", ENGINE),
     "network": Entry("networks", "Manage networks", NETWORK),
+    "dns": Entry("dns", "Say what names mean to containers, and why", NETWORK),
     "image": Entry("images", "Manage images", NETWORK),
     "container": Entry("containers", "Manage containers", NETWORK),
     "history": Entry("images", "Show the history of an image", NETWORK),
@@ -104,6 +105,10 @@ GROUPS: dict[str, dict[str, Entry]] = {
         "rm": TOP["rmi"],
         "save": TOP["save"],
         "tag": TOP["tag"],
+    },
+    "dns": {
+        "status": Entry("dns", "Show what the name server of the containers does"),
+        "trace": Entry("dns", "Ask for a name as a container would, and tell each step"),
     },
     "network": {
         "connect": Entry("networks", "Connect a container to a network"),

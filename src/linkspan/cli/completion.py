@@ -80,6 +80,8 @@ def _wanted(command: Command, before: Sequence[str]) -> str:
     last = before[-1]
     if last in ("--network", "--net"):
         return "networks"
+    if last == "--from":
+        return "running"
     flag = _flag(command, last)
     if flag is not None and not flag.kind.switch:
         return ""

@@ -25,6 +25,7 @@ from linkspan.engine.resolution import Resolution
 from linkspan.engine.sandboxes import Sandboxes
 from linkspan.engine.streams import Streams
 from linkspan.engine.system import System, Tools
+from linkspan.engine.tracing import Tracer
 from linkspan.engine.upkeep import Upkeep
 from linkspan.errors import EngineError
 from linkspan.images.store import ImageStore
@@ -57,6 +58,7 @@ class Engine:
     system: System
     upkeep: Upkeep
     resolution: Resolution
+    tracer: Tracer
     _store: Store
     _kernel: KernelThread
     _claims: contextlib.ExitStack
@@ -131,6 +133,7 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread, claims: 
         system=system,
         upkeep=upkeep,
         resolution=lifecycle.resolution,
+        tracer=Tracer(store, files, lifecycle.resolution),
         _store=store,
         _kernel=kernel,
         _claims=claims.pop_all(),

@@ -78,6 +78,10 @@ class ContainerFiles:
                 raise EngineError(f"cannot write the files of container {container.name}: {error.strerror}") from error
         return tuple((folder / name, target) for target, name in NAMES.items() if (folder / name).exists())
 
+    def resolver_of(self, container_id: str) -> Resolver:
+        """Return what the container's resolv.conf says now, whoever wrote it."""
+        return Resolver.parse(_read(self.of(container_id) / "resolv.conf"))
+
     def hostname(self, container: Container) -> str:
         """Return the name that the container's processes see."""
         mode = container.spec.network.mode
