@@ -32,11 +32,11 @@ def _answer(message: bytes) -> dict[str, object]:
     """Render a message; what a server has sent need not be sound."""
     try:
         parsed = dnslib.DNSRecord.parse(message)
-        records = [" ".join(record.toZone().split()) for record in (*parsed.rr, *parsed.auth)]
+        records, authority = ([" ".join(record.toZone().split()) for record in part] for part in (parsed.rr, parsed.auth))
     except Exception as error:  # noqa: BLE001  dnslib raises what it likes
-        return {"Code": f"cannot be read: {error}", "Truncated": False, "Records": []}
+        return {"Code": f"cannot be read: {error}", "Truncated": False, "Records": [], "Authority": []}
     code = dnslib.RCODE.get(parsed.header.rcode, "")
-    return {"Code": str(code), "Truncated": bool(parsed.header.tc), "Records": records}
+    return {"Code": str(code), "Truncated": bool(parsed.header.tc), "Records": records, "Authority": authority}
 
 
 def status(figures: Mapping[str, object]) -> dict[str, object]:

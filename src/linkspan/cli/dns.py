@@ -42,7 +42,7 @@ def _answer_lines(answer: Json | None) -> Iterator[str]:
     if answer is not None:
         if answer["Code"] != "NOERROR" or answer["Truncated"] or not answer["Records"]:
             yield f"{'':15}{_said(answer)}"
-        yield from (f"{'':15}{record}" for record in answer["Records"])
+        yield from (f"{'':15}{record}" for record in (*answer["Records"], *answer["Authority"]))
 
 
 def _said(answer: Json) -> str:

@@ -310,6 +310,7 @@ class Lifecycle:
             container = await self._end(container, code)
         if container and container.state.status is Status.EXITED and container.spec.auto_remove:
             self.destroy(container, code)
+            await self.resolution.refresh(container_id)
 
     async def _end(self, container: Container, code: int) -> Container:
         await self._launcher.unpublish(container)  # before the record: whoever reads it may take the ports at once
@@ -357,6 +358,7 @@ class Lifecycle:
                 if not left.state.running:
                     self._cancel_restart(container.id)
                     self.destroy(left, left.state.exit_code)
+                    await self.resolution.refresh(left.id)
                     if self._store.full:  # somebody is making room: the answer says that it is there
                         await self._cleanup.cleared(left.id)
                     return

@@ -1,0 +1,324 @@
+"""Containers know each other by name (semantics 3.9, Embedded DNS), whatever becomes of engine and resolver."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engines import Engine
+from tests.hosts import OUTSIDE_ADDRESS, Host, join, until
+from tests.nameservers import NameServer, ask
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def named_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Host]]:
+    """A test host whose resolv.conf names the neighbour's name server, with a running engine."""
+    folder = tmp_path_factory.mktemp("m")
+    (folder / "resolv.conf").write_text(f"nameserver {OUTSIDE_ADDRESS}\nsearch corp.example\n")
+    with Host(folder / "host.net") as inside, Host(folder / "outside.net") as neighbour:
+        join(inside, neighbour)
+        with Engine(inside, folder / "e", f"--resolv-conf={folder}/resolv.conf") as running:
+            yield running, neighbour
+
+
+@pytest.fixture
+def engine(named_machine: tuple[Engine, Host]) -> Iterator[Engine]:
+    running, _ = named_machine
+    running.docker("network", "create", "front")
+    yield running
+    running.remove_containers()
+    running.docker("network", "prune", "-f")
+
+
+@pytest.fixture
+def neighbour(named_machine: tuple[Engine, Host]) -> Host:
+    return named_machine[1]
+
+
+@pytest.fixture
+def server(neighbour: Host) -> Iterator[NameServer]:
+    with NameServer(neighbour, OUTSIDE_ADDRESS, {"a.example": "192.0.2.1", "b.corp.example": "192.0.2.2"}) as running:
+        yield running
+
+
+def box(engine: Engine, name: str, *flags: str, network: str = "front") -> str:
+    """Run a container that does nothing; returns its address on the network."""
+    engine.docker("run", "-d", "--name", name, "--network", network, *flags, "busybox", "sleep", "1000")
+    return str(engine.inspect(name)["NetworkSettings"]["Networks"][network]["IPAddress"])
+
+
+def resolver_pid(engine: Engine) -> int:
+    return int(engine.api("GET", "/linkspan/dns/status")[1]["Pid"])
+
+
+def test_the_names_of_a_container(engine: Engine) -> None:
+    web = box(engine, "web", "--hostname", "www1")
+    box(engine, "client")
+    inside = engine.inside("client")
+    short = engine.inspect("web")["Id"][:12]
+    for name in ("web", "WEB", "www1", short, "web.front", "Web.Front", f"{short}.front"):
+        for tcp in (False, True):
+            assert ask(inside, name, tcp=tcp).addresses == [web], name
+    assert ask(inside, "web", "AAAA").texts == []
+    assert ask(inside, "web", "AAAA").code == "NOERROR"
+    reverse = ".".join(reversed(web.split("."))) + ".in-addr.arpa"
+    assert ask(inside, reverse, "PTR").texts == ["web.front."]
+    assert engine.docker("exec", "client", "ping", "-c", "1", "-W", "5", "web")
+
+
+def test_the_containers_resolv_conf(engine: Engine, server: NameServer) -> None:
+    box(engine, "web")
+    lines = engine.docker("exec", "web", "cat", "/etc/resolv.conf").splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == [
+        "nameserver 127.0.0.11",
+        "search corp.example",
+        "options ndots:0",
+    ]
+    assert f"# ExtServers: [host({OUTSIDE_ADDRESS})]" in lines
+    box(engine, "own", "--dns", "10.1.1.1", "--dns-search", "x.example", "--dns-option", "ndots:2")
+    lines = engine.docker("exec", "own", "cat", "/etc/resolv.conf").splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == [
+        "nameserver 127.0.0.11",
+        "search x.example",
+        "options ndots:2",
+    ]
+    assert "# ExtServers: [10.1.1.1]" in lines
+
+
+def test_a_rename_a_stop_and_a_start_hold_at_once(engine: Engine) -> None:
+    box(engine, "client")
+    web = box(engine, "web")
+    inside = engine.inside("client")
+    engine.docker("rename", "web", "shop")
+    assert ask(inside, "shop").addresses == [web]
+    assert ask(inside, "web").code != "NOERROR"
+    engine.docker("stop", "-t", "0", "shop")
+    assert ask(inside, "shop").code != "NOERROR"
+    engine.docker("start", "shop")
+    assert ask(inside, "shop").addresses == [web]
+    engine.docker("rm", "-f", "shop")
+    assert ask(inside, "shop").code != "NOERROR"
+
+
+def test_other_networks_are_not_known(engine: Engine) -> None:
+    engine.docker("network", "create", "back")
+    box(engine, "web")
+    box(engine, "db", network="back")
+    assert ask(engine.inside("db"), "web").code != "NOERROR"
+    assert ask(engine.inside("db"), "web.front").code != "NOERROR"
+    assert ask(engine.inside("web"), "db").code != "NOERROR"
+
+
+def test_the_default_network_has_no_names(engine: Engine) -> None:
+    engine.docker("run", "-d", "--name", "plain", "busybox", "sleep", "1000")
+    assert "127.0.0.11" not in engine.docker("exec", "plain", "cat", "/etc/resolv.conf")
+    assert "does not ask 127.0.0.11" in engine.try_linkspan("dns", "trace", "web", "--from", "plain").err
+
+
+def test_what_the_host_knows_the_container_knows(engine: Engine, server: NameServer, neighbour: Host) -> None:
+    box(engine, "client")
+    assert "192.0.2.1" in engine.docker("exec", "client", "nslookup", "-type=a", "a.example")
+    assert "192.0.2.2" in engine.docker("exec", "client", "nslookup", "-type=a", "b")  # by the search list
+    assert {address for address, _ in server.callers} == {"10.99.0.1"}
+
+
+def test_a_server_of_the_containers_own_is_asked_by_the_container(engine: Engine, server: NameServer) -> None:
+    address = box(engine, "client", "--dns", OUTSIDE_ADDRESS)
+    assert ask(engine.inside("client"), "a.example").addresses == ["192.0.2.1"]
+    assert address.startswith("172.")
+    assert {caller for caller, _ in server.callers} == {"10.99.0.1"}, "it leaves the host masqueraded"
+    assert ask(engine.inside("client"), "a.example").addresses == ["192.0.2.1"]
+    assert len(server.asked) == 1
+
+
+def test_an_internal_network_asks_nobody(engine: Engine, server: NameServer) -> None:
+    engine.docker("network", "create", "--internal", "closed")
+    web = box(engine, "web", network="closed")
+    box(engine, "client", network="closed")
+    assert ask(engine.inside("client"), "web").addresses == [web]
+    assert ask(engine.inside("client"), "a.example").code == "SERVFAIL"
+    assert not server.asked
+
+
+def test_the_host_has_a_name(engine: Engine) -> None:
+    box(engine, "client")
+    gateway = engine.inspect("client")["NetworkSettings"]["Networks"]["front"]["Gateway"]
+    assert ask(engine.inside("client"), "host.docker.internal").addresses == [gateway]
+    assert ask(engine.inside("client"), "gateway.docker.internal").addresses == [gateway]
+
+
+def test_a_member_of_the_namespace_keeps_its_names(engine: Engine) -> None:
+    box(engine, "web")
+    box(engine, "client")
+    engine.docker("run", "-d", "--name", "side", "--network", "container:client", "busybox", "sleep", "1000")
+    assert engine.docker("exec", "side", "ping", "-c", "1", "-W", "5", "web")
+    engine.docker("rm", "-f", "client")
+    assert engine.docker("exec", "side", "ping", "-c", "1", "-W", "5", "web"), "its namespace lives on"
+    assert ask(engine.inside("web"), "client").code != "NOERROR", "the name is gone with the container"
+
+
+def test_who_serves_names_itself_keeps_port_53(engine: Engine) -> None:
+    web = box(engine, "web")
+    box(engine, "client")
+    inside = engine.inside("client")
+    with inside.answering("0.0.0.0", 53, b"mine", "udp"), inside.answering("0.0.0.0", 53, b"mine", "tcp"):
+        assert ask(inside, "web").addresses == [web]
+        assert ask(inside, "web", tcp=True).addresses == [web]
+        assert (
+            engine.inside("web").ask(str(engine.inspect("client")["NetworkSettings"]["Networks"]["front"]["IPAddress"]), 53, "udp")
+            == b"mine"
+        )
+
+
+def test_a_trace_tells_each_step(engine: Engine, server: NameServer) -> None:
+    web = box(engine, "web")
+    box(engine, "client")
+    told = engine.linkspan("dns", "trace", "web", "--from", "client")
+    assert "known by network front" in told
+    assert web in told
+    told = engine.linkspan("dns", "trace", "a.example", "--from", "client")
+    assert "no such name in the container's networks" in told
+    assert f"asked {OUTSIDE_ADDRESS} from the host's namespace by UDP" in told
+    assert "192.0.2.1" in told
+    done = engine.try_linkspan("dns", "trace", "nowhere", "--from", "client", "--json")
+    assert done.status == 1
+    assert [(asked["Name"], asked["Answer"]["Code"]) for asked in json.loads(done.out)["Questions"]] == [
+        ("nowhere", "NXDOMAIN"),
+        ("nowhere.corp.example", "NXDOMAIN"),
+    ]
+    assert "say whose question" in engine.try_linkspan("dns", "trace", "web").err
+    assert "No such container" in engine.try_linkspan("dns", "trace", "web", "--from", "nobody").err
+    assert "unknown record type" in engine.try_linkspan("dns", "trace", "web", "--from", "client", "--type", "ZZ").err
+    assert "2 containers" in engine.linkspan("dns", "status")
+
+
+def test_names_while_the_engine_restarts(engine: Engine) -> None:
+    web = box(engine, "web")
+    box(engine, "client")
+    inside, former = engine.inside("client"), resolver_pid(engine)
+    with asking(lambda: ask(inside, "web", timeout=5).addresses == [web]) as answers:
+        engine.restart()
+        engine.kill()
+        engine.start()
+        until(lambda: answers["good"] > 200, what="many questions are answered")
+    assert answers["bad"] == 0
+    assert resolver_pid(engine) == former, "it is the same resolver"
+    late = box(engine, "late")
+    assert ask(inside, "late").addresses == [late]
+    assert ask(engine.inside("late"), "web").addresses == [web]
+
+
+def test_names_that_change_while_no_engine_runs(engine: Engine) -> None:
+    web = box(engine, "web")
+    box(engine, "client")
+    box(engine, "brief")
+    inside, pid = engine.inside("client"), engine.inspect("brief")["State"]["Pid"]
+    engine.kill()
+    os.kill(pid, signal.SIGKILL)
+    assert ask(inside, "web").addresses == [web]
+    engine.start()
+    assert ask(inside, "web").addresses == [web]
+    assert ask(inside, "brief").code != "NOERROR"
+
+
+def test_a_resolver_that_is_killed_is_replaced_and_no_question_is_lost(engine: Engine) -> None:
+    web = box(engine, "web")
+    box(engine, "client")
+    inside = engine.inside("client")
+    with asking(lambda: ask(inside, "web", timeout=10).addresses == [web]) as answers:
+        for _ in range(3):
+            kill_resolver(engine, answers)
+    assert answers["bad"] == 0
+    late = box(engine, "late")
+    assert ask(inside, "late").addresses == [late]
+    assert "starting another one" in engine.log
+
+
+def kill_resolver(engine: Engine, answers: dict[str, int]) -> None:
+    """Kill it, and wait until another one has answered questions."""
+    former, count = resolver_pid(engine), answers["good"]
+    os.kill(former, signal.SIGKILL)
+    until(lambda: answers["good"] > count + 50, within=30, what="questions are answered again")
+    until(lambda: engine.api("GET", "/linkspan/dns/status")[1].get("Pid") not in (None, former), within=30)
+
+
+def test_engine_and_resolver_killed_together(engine: Engine) -> None:
+    web = box(engine, "web")
+    box(engine, "client")
+    inside, former = engine.inside("client"), resolver_pid(engine)
+    engine.kill()
+    os.kill(former, signal.SIGKILL)
+    engine.start()
+    assert ask(inside, "web").addresses == [web]
+    assert ask(inside, "web", tcp=True).addresses == [web]
+
+
+def test_no_container_no_resolver(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine()
+    engine.docker("network", "create", "front")
+    assert engine.api("GET", "/linkspan/dns/status")[1] == {"Running": False}
+    box(engine, "web")
+    pid = resolver_pid(engine)
+    engine.docker("rm", "-f", "web")
+    until(engine.nothing_is_left, what="all is cleared away")
+    engine.stop()
+    until(lambda: not Path(f"/proc/{pid}").exists(), what="the resolver has nothing to do and ends with the engine")
+    engine.start()
+
+
+def test_the_default_network_with_names(new_engine: Callable[..., Engine]) -> None:
+    engine = new_engine("--default-bridge-dns", "--dns-ttl=5", "--host-docker-internal=false")
+    web = box(engine, "web", network="bridge")
+    box(engine, "client", network="bridge")
+    answer = ask(engine.inside("client"), "web")
+    assert answer.addresses == [web]
+    assert {record.ttl for record in answer.message.rr} == {5}
+    assert ask(engine.inside("client"), "web.bridge").addresses == [web]
+    assert ask(engine.inside("client"), "host.docker.internal").code != "NOERROR"
+
+
+def test_domains_of_the_daemon_and_of_a_network(new_engine: Callable[..., Engine], outside: Host) -> None:
+    outside.sh("ip", "addr", "add", "10.99.0.3/24", "dev", "eth0")
+    engine = new_engine(f"--dns-route=corp.example={OUTSIDE_ADDRESS}")
+    engine.docker("network", "create", "-o", "linkspan.dns.servers=10.99.0.3", "front")
+    box(engine, "client")
+    with (
+        NameServer(outside, OUTSIDE_ADDRESS, {"x.corp.example": "192.0.2.1"}),
+        NameServer(outside, "10.99.0.3", {"a.example": "192.0.2.2"}),
+    ):
+        assert ask(engine.inside("client"), "x.corp.example").addresses == ["192.0.2.1"]
+        assert ask(engine.inside("client"), "a.example").addresses == ["192.0.2.2"]
+
+
+class asking:  # noqa: N801  it reads as a verb
+    """While it lasts, a question is asked over and over; gives how many were answered well, and how many were not."""
+
+    def __init__(self, question: Callable[[], bool]) -> None:
+        self.answers = {"good": 0, "bad": 0}
+        self._question = question
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+
+    def _ask(self) -> None:
+        while not self._over.is_set():
+            try:
+                good = self._question()
+            except OSError:
+                good = False
+            self.answers["good" if good else "bad"] += 1
+
+    def __enter__(self) -> dict[str, int]:
+        self._thread.start()
+        until(lambda: self.answers["good"], what="the first question is answered")
+        return self.answers
+
+    def __exit__(self, *error: Any) -> None:
+        self._over.set()
+        self._thread.join()
