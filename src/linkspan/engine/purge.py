@@ -11,6 +11,8 @@ from linkspan.kernel.claim import claim_folder, claim_network
 from linkspan.kernel.nft import Firewall
 from linkspan.plan.firewall import table_removal
 from linkspan.plan.guard import guard_removal
+from linkspan.resolver.link import Link
+from linkspan.resolver.messages import ResolverError
 from linkspan.store.sqlite import SqliteStore
 
 
@@ -31,6 +33,8 @@ def purge(config: Config) -> None:
         alive = [name for name, state in states.items() if process.is_alive(state.monitor_pid, state.monitor_start)]
         if alive:
             raise Conflict(f"containers run: {', '.join(sorted(alive))}; stop them first")
+        with contextlib.suppress(ResolverError), Link(config.exec_root) as resolver:
+            resolver.ask("end")
         rules = Firewall()
         rules.apply(table_removal() + (guard_removal() if rules.sees_frames else ""))
         link.delete_many([name for name, _, _ in link.list_ours()])
