@@ -26,12 +26,12 @@ from tests.snapshots import Camera, Snapshot, differences
 T = TypeVar("T")
 Work = Callable[[Engine], Coroutine[Any, Any, object]]
 
-PATIENCE = 12.0
-"""Seconds that nothing here comes near to."""
+PATIENCE = 20.0
+"""Seconds that nothing here comes near to, but a stop whose end cannot be told."""
 MOST = 40
 """Lines of a difference that are shown."""
-STEADY = 4
-"""Pictures in a row that must be the same: nothing goes on in the background any more."""
+STEADY = 2
+"""Times that a picture must be the same as the one before, while the engine has nothing to do: nothing goes on any more."""
 PAUSE = 0.02
 
 
@@ -150,15 +150,19 @@ class Lab:
         """Return the host as it is now."""
         return self._observer.submit(self._camera.take, self.engine).result(PATIENCE)
 
-    def settled(self) -> Snapshot:
-        """Return the host when nothing changes any more."""
+    def idle(self) -> bool:
+        """Whether the engine neither does anything to a container nor has anything to clear away."""
+        return not self.do(_busy)
+
+    def settled(self, enough: Callable[[], object] = lambda: False) -> Snapshot:
+        """Return the host when nothing changes any more, or it is enough."""
         latest, same = self.picture(), 0
         deadline = time.monotonic() + PATIENCE
-        while same < STEADY:
+        while same < STEADY and not enough():
             assert time.monotonic() < deadline, "the host does not settle"
             time.sleep(PAUSE)
-            newest = self.picture()
-            same = same + 1 if newest == latest else 0
+            idle, newest = self.idle(), self.picture()
+            same = same + 1 if idle and newest == latest else 0
             latest = newest
         return latest
 
@@ -214,12 +218,19 @@ class Trial:
             self._between["between"] = lab.settled()
             self._restore("between")
 
-    def run(self, mode: Mode, *, every: int = 1) -> int:
-        """Make each step fail in turn, or every so manyth; returns how many failed. Raises AssertionError with all that is wrong."""
-        tried, faults = 0, []
-        for number in itertools.islice(self._numbers(), 0, None, every):
+    def run(self, mode: Mode, *, every: int = 1, only: str = "") -> int:
+        """Make each step fail in turn, or every so manyth, or those of one name; returns how many failed.
+
+        Raises AssertionError with all that is wrong.
+        """
+        tried, faults, reached = 0, [], 0
+        named = (number for number, step in enumerate(self.steps, 1) if step == only)
+        for number in named if only else itertools.islice(self._numbers(), 0, None, every):
+            if number <= reached:
+                continue  # it cannot fail in this way: the one after it has failed in its place
             try:
-                if not self._try(number, mode):
+                reached = self._try(number, mode)
+                if not reached:
                     break
             except AssertionError as fault:
                 faults.append(str(fault))
@@ -242,21 +253,22 @@ class Trial:
         self._lab.do(self._operation.prepare)
         self._reached({"before": self._before}, "begun again")
 
-    def _try(self, number: int, mode: Mode) -> bool:
+    def _try(self, number: int, mode: Mode) -> int:
+        """Returns which step failed: this one, in `AFTER` the next one that can, or 0 for none."""
         saboteur = self._lab.saboteur
         failure = self._operate(number, mode)
         if failure is None and not saboteur.fired:
-            self._lab.settled()  # the step may be one of those in the background
+            self._lab.settled(lambda: saboteur.fired)  # the step may be one of those in the background
         saboteur.disarm()
         if mode is Mode.FOR_GOOD and saboteur.fired:
             self._lab.reopen()  # what could not be taken back is swept by the next engine
-        what = f"step {number} ({saboteur.fired}) {mode.value}"
-        if not saboteur.fired:
+        what, failed = f"step {number} ({saboteur.fired}) {mode.value}", saboteur.fired_at
+        if not failed:
             assert failure is None, f"step {number} did not fail, but: {failure!r}"
             self._restore(what)
-            return False
-        self._check(failure, what)
-        return True
+        else:
+            self._check(failure, what)
+        return failed
 
     def _operate(self, number: int, mode: Mode) -> BaseException | None:
         """Do the operation with that step failing; returns how it failed."""
@@ -296,9 +308,9 @@ class Trial:
         deadline = time.monotonic() + PATIENCE
         while True:
             self._lab.saboteur.arm(0)
-            found = self._lab.picture()
+            idle, found = self._lab.idle(), self._lab.picture()
             for name, picture in wanted.items():
-                if not self._left(picture, found) and not self._lab.saboteur.steps:
+                if idle and not self._left(picture, found) and not self._lab.saboteur.steps:
                     self._lab.saboteur.disarm()
                     return name
             if time.monotonic() > deadline:
@@ -315,6 +327,10 @@ async def clear(engine: Engine) -> None:
     for view in engine.containers.list(all=True):
         with contextlib.suppress(EngineError):
             await engine.lifecycle.remove(view.container.id, force=True)
+
+
+async def _busy(engine: Engine) -> frozenset[str]:
+    return engine.lifecycle.busy()
 
 
 async def _into(result: "Future[object]", work: Coroutine[Any, Any, object]) -> None:

@@ -99,6 +99,11 @@ def asked_to_stop(line: str) -> bool:
     return line.endswith((".state.manually_stopped = True", ".state.restart_asked = True"))
 
 
+def died_by_itself(line: str) -> bool:
+    """A signal that got there and is said to have failed was not asked for: the container has ended by itself."""
+    return line.endswith(".state.manually_stopped = True")
+
+
 def first_run(line: str) -> bool:
     """What a first start writes into the container's own folder stays there until the next start writes it anew."""
     return why(line) or line.startswith("files + data/containers/<box>/")
@@ -171,7 +176,7 @@ OPERATIONS: dict[str, Operation] = {
         ends=True,
         passing=asked_to_stop,
     ),
-    "kill": Operation(prepare=run("box"), operate=kill("box"), restore=start("box"), ends=True),
+    "kill": Operation(prepare=run("box"), operate=kill("box"), restore=start("box"), ends=True, passing=died_by_itself),
     "restart": Operation(
         prepare=run("box"),
         operate=lambda engine: engine.lifecycle.restart("box", 0),

@@ -70,6 +70,8 @@ class Saboteur:
         self.steps: list[str] = []
         self.fired = ""
         """The step that was made to fail, empty if the operation did not get so far."""
+        self.fired_at = 0
+        """Its number."""
         self.observer = 0
         """The thread that only looks: nothing that it does is a step."""
         self._folder = os.fsencode(folder)
@@ -81,30 +83,30 @@ class Saboteur:
     def arm(self, number: int, mode: Mode = Mode.BEFORE, cancel: Callable[[], object] = lambda: None) -> None:
         """Let the `number`th step from now on fail; 0: count them only."""
         with self._lock:
-            self.steps, self.fired = [], ""
+            self.steps, self.fired, self.fired_at = [], "", 0
             self._target, self._mode, self._cancel = number or sys.maxsize, mode, cancel
 
     def disarm(self) -> None:
         with self._lock:
             self._target = 0
 
-    def begin(self, name: str) -> bool:
-        """A step begins. Raises its failure; returns whether it is to fail at its end."""
+    def begin(self, name: str) -> int:
+        """A step begins. Raises its failure; returns its number if it is to fail at its end, else 0."""
         with self._lock:
             if not self._target or threading.get_ident() == self.observer:
-                return False
+                return 0
             self.steps.append(name)
             if len(self.steps) < self._target:
-                return False
+                return 0
             if self._mode is Mode.AFTER:
-                return True
+                return len(self.steps)
             self._fire(name)
         if self._mode is Mode.CANCEL:
             self._cancel()
-            return False
+            return 0
         raise self.failure(name)
 
-    def end(self, name: str, result: object) -> None:
+    def end(self, number: int, name: str, result: object) -> None:
         """A step that is to fail at its end has come there.
 
         Only the kernel's answers can be lost, and programs fail late; what gives something cannot. Else the next step is tried.
@@ -112,12 +114,14 @@ class Saboteur:
         if name.startswith("kernel.") and (result is None or isinstance(result, process.Finished)):
             with self._lock:
                 late, self._target = bool(self._target), 0
-                self.fired = self.fired or (name if late else "")
+                if late:
+                    self.fired, self.fired_at = name, number
             if late:
                 raise self.failure(name)
 
     def _fire(self, name: str) -> None:
-        self.fired = self.fired or name
+        if not self.fired:
+            self.fired, self.fired_at = name, len(self.steps)
         if self._mode is not Mode.FOR_GOOD:
             self._target = 0  # what takes the steps back works
 
@@ -147,7 +151,7 @@ class Saboteur:
             late = self.begin(name)
             result = function(*args, **options)
             if late:
-                self.end(name, result)
+                self.end(late, name, result)
             return result
 
         return stepping
@@ -158,7 +162,7 @@ class Saboteur:
             late = self.begin(name)
             result = await function(*args, **options)
             if late:
-                self.end(name, result)
+                self.end(late, name, result)
             return result
 
         return stepping
@@ -171,7 +175,7 @@ class Saboteur:
                 async for item in items:
                     yield item
             if late:
-                self.end(name, None)
+                self.end(late, name, None)
 
         return stepping
 

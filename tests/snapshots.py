@@ -28,6 +28,8 @@ SMALL = 16 << 10
 """Bytes: of larger files only the size counts."""
 PASSING = ("pid", "monitor_pid", "monitor_start", "created", "started", "finished", "released")
 """Fields of records that differ from run to run."""
+_NAME = re.compile(r"(?<![0-9a-f.])(?:veth[0-9a-f]+|(?:[0-9a-f]{2}:){5}[0-9a-f]{2}|[0-9]+(?:\.[0-9]+){3}|[0-9a-f]{8,64})(?![0-9a-f])")
+"""What may be a random name: an interface, a MAC, an address, a number, an id."""
 _CGROUPS = Path("/sys/fs/cgroup")
 _SETTINGS = Path("/proc/thread-self/root/proc/sys/net")
 
@@ -80,11 +82,7 @@ class Camera:
                 self._names[key.removeprefix("sha256:")] = f"<{meaning}>"
 
     def _masked(self, line: str) -> str:
-        if not self._names:
-            return line
-        longest_first = sorted(self._names, key=len, reverse=True)
-        known = re.compile(rf"(?<![0-9a-f.])(?:{'|'.join(map(re.escape, longest_first))})(?![0-9a-f])")
-        return known.sub(lambda found: self._names[found[0]], line)
+        return _NAME.sub(lambda found: self._names.get(found[0], found[0]), line)
 
     def _mounts(self) -> list[str]:
         lines = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self._folder) in line)
@@ -98,8 +96,8 @@ class Camera:
             yield f"{path.name}: {re.sub(r'^[0-9]+: ', '', done.stdout, flags=re.MULTILINE)} {routes.stdout} {done.stderr}"
 
     def _groups(self) -> Iterator[str]:
-        for name in self._cgroups:
-            for path in (*_CGROUPS.glob(f"linkspan/{name}"), *_CGROUPS.glob(f"*/linkspan/{name}")):
+        for path in (*_CGROUPS.glob("linkspan/*"), *_CGROUPS.glob("*/linkspan/*")):
+            if path.name in self._cgroups:
                 with contextlib.suppress(OSError):
                     yield f"{path}: {len((path / 'cgroup.procs').read_text().split())} processes"
 
@@ -160,7 +158,8 @@ def _files(folder: Path) -> Iterator[str]:
         where = path.removeprefix(f"{folder}/")
         content = ""
         if stat.S_ISLNK(status.st_mode):
-            content = os.readlink(path)
+            with contextlib.suppress(FileNotFoundError):
+                content = os.readlink(path)
         elif stat.S_ISREG(status.st_mode) and not where.startswith(("run/", "data/images/roots/", "data/linkspan.db")):
             content = _content(Path(path), where)
         yield f"{where} {status.st_mode:o} {status.st_uid}:{status.st_gid} {content}".rstrip()

@@ -47,6 +47,20 @@ def test_each_step_fails(lab: Lab, name: str) -> None:
     assert Trial(lab, OPERATIONS[name]).run(Mode.BEFORE, every=STRIDES.get(name, 40)) > 0
 
 
+FOUND = [
+    ("restart", Mode.CANCEL, "kernel.mount.overlay"),
+    ("restart", Mode.CANCEL, "kernel.process.kill"),
+    ("restart", Mode.AFTER, "kernel.process.kill"),
+    ("kill", Mode.AFTER, "kernel.process.kill"),
+]
+"""Where something was wrong once."""
+
+
+@pytest.mark.parametrize(("name", "mode", "step"), FOUND)
+def test_where_a_fault_was_found(lab: Lab, name: str, mode: Mode, step: str) -> None:
+    assert Trial(lab, OPERATIONS[name]).run(mode, only=step) > 0
+
+
 @pytest.fixture(scope="module")
 def registry(shared: Lab, tmp_path_factory: pytest.TempPathFactory) -> None:
     Registry(shared.host, tmp_path_factory.mktemp("registry") / "r").start()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from linkspan.errors import EngineError, InvalidInput, MissingTool
+from linkspan.errors import EngineError, InvalidInput, KernelError, MissingTool
 from linkspan.kernel import process
 from linkspan.model.container import Resources
 from linkspan.runtime import oci
@@ -256,5 +256,22 @@ def test_a_folder_that_cannot_be_written_is_said(on_bench: Scenario) -> None:
         with pytest.raises(EngineError, match="cannot write "):
             await bench.runtime.create(bench.launch("true"))
         full.unlink()
+
+    on_bench(scenario)
+
+
+def test_an_exit_code_that_cannot_be_read_is_not_taken_for_a_missing_one(on_bench: Scenario) -> None:
+    async def scenario(bench: Bench) -> None:
+        launch = bench.launch("sh", "-c", "exit 4")
+        running = await bench.start(launch)
+        code = bench.runtime._folder(launch.container.id).exit_code
+        until(code.exists)
+        code.rename(code.with_name("kept"))
+        code.mkdir()
+        with pytest.raises(KernelError, match="Is a directory"):
+            await bench.runtime.wait(launch.container.id, running.monitor_pid, running.monitor_start)
+        code.rmdir()
+        code.with_name("kept").rename(code)
+        assert await bench.runtime.wait(launch.container.id, running.monitor_pid, running.monitor_start) == 4
 
     on_bench(scenario)

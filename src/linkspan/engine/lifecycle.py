@@ -18,6 +18,7 @@ from linkspan.engine.launch import Launcher, start_code
 from linkspan.engine.lookup import Lookup
 from linkspan.engine.requests import WaitResult
 from linkspan.engine.resolution import Resolution
+from linkspan.engine.restarts import Restarts
 from linkspan.engine.streams import Streams
 from linkspan.engine.waiters import Waiters
 from linkspan.errors import Conflict, EngineError, NotModified
@@ -29,9 +30,6 @@ from linkspan.store.base import Store
 
 logger = logging.getLogger(__name__)
 
-FIRST_DELAY = 0.1
-"""Seconds before the first restart by policy; doubled each time, as dockerd does."""
-LONGEST_DELAY = 60.0
 _REMOVAL_ADVICE = {
     Status.RUNNING: "container is running: stop the container before removing or force remove",
     Status.PAUSED: "container is paused and must be unpaused first",
@@ -40,10 +38,8 @@ _REMOVAL_ADVICE = {
 KILL = signal_number("SIGKILL")
 SURELY_DEAD = 5.0
 """Seconds after which a process that was killed is asked for again, with all that belong to it."""
-RECORD_AGAIN = 1.0
-"""Seconds between two attempts to record an end in a store that cannot be written."""
-STEADY = 10.0
-"""Seconds that a container must have run for the delay to begin anew."""
+SOON, RECORD_AGAIN = 0.1, 1.0
+"""Seconds between the first two attempts to record an end in a store that cannot be written, and between later ones."""
 
 
 class Lifecycle:
@@ -58,8 +54,7 @@ class Lifecycle:
         self._lookup = Lookup(store)
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._delays: dict[str, float] = {}
-        self._restarts: dict[str, asyncio.Task[None]] = {}
+        self._restarts = Restarts(self._spawn, self.start_by_policy)
         self._timed_restarts = False
         """Whether restart policies act by themselves: not before the engine has taken over, and not when it ends."""
         self.waiters = Waiters()
@@ -84,20 +79,20 @@ class Lifecycle:
                 raise Conflict("cannot start a paused container, try unpause instead")
             if container.state.running:
                 raise NotModified(f"container {ref} is already running")
-            self._cancel_restart(container.id)
+            self._restarts.cancel(container.id)
             await self._launch(replace(container, state=replace(container.state.at_rest(), restart_count=0)))
 
     async def start_by_policy(self, container_id: str) -> None:
         """Start a container that is to be restarted; what may pass (no target yet, its port taken) is tried again later."""
         async with self.lock(container_id):
             container = self._store.container(container_id)
-            self._restarts.pop(container_id, None)
+            self._restarts.begun(container_id)
             if container is None or container.state.status is not Status.RESTARTING:
                 return
             try:
                 await self._launch(container)
             except Conflict:
-                self._start_later(container)
+                self._restarts.later(container.id)
             except EngineError:
                 if left := self._store.container(container_id):
                     self._record(left, left.state.at_rest())
@@ -109,7 +104,7 @@ class Lifecycle:
             async with self.lock(container.id):  # it may be between an end and a restart by its policy
                 container = self._lookup.container(container.id)
                 if container.state.status is Status.RESTARTING:
-                    self._cancel_restart(container.id)
+                    self._restarts.cancel(container.id)
                     self._record(container, replace(container.state.at_rest(), manually_stopped=True))
                     return
         if not container.state.running:
@@ -118,18 +113,33 @@ class Lifecycle:
         self.events.container(container, "stop")
 
     async def restart(self, ref: str, timeout: int | None = None, signal: str = "") -> None:
-        """Stop the container if it runs, and start it."""
-        former = container = self._lookup.container(ref)
-        self._cancel_restart(container.id)
-        if container.state.running:
-            await self._stop_running(container, timeout, signal, restart=True)
-        async with self.lock(container.id):
-            container = self._lookup.container(container.id)
+        """Stop the container if it runs, and start it. What ends because of it is started also if this fails or is cancelled."""
+        container = self._lookup.container(ref)
+        self._restarts.cancel(container.id)
+        try:
+            if container.state.running:
+                await self._stop_running(container, timeout, signal, restart=True)
+            container = await self._start_again(container)
+        except (asyncio.CancelledError, EngineError):
+            if self._timed_restarts:  # else the next engine does it
+                self._spawn(self._restart_anyway(container.id))
+            raise
+        self.events.container(container, "restart")
+
+    async def _start_again(self, former: Container) -> Container:
+        async with self.lock(former.id):
+            container = self._lookup.container(former.id)
             if not container.state.running:
                 await self._launch(replace(container, state=container.state.at_rest()))
             elif container.state.monitor_pid == former.state.monitor_pid:  # else somebody else was faster
-                raise EngineError(f"cannot restart container {ref}: its end cannot be recorded")
-        self.events.container(container, "restart")
+                raise EngineError(f"cannot restart container {former.name}: its end cannot be recorded{self.waiters.why(former.id)}")
+        return container
+
+    async def _restart_anyway(self, container_id: str) -> None:
+        container = self._store.container(container_id)
+        if container and container.state.running and container.state.restart_asked:
+            await self.waiters.add(container_id, "next-exit")
+        await self.start_by_policy(container_id)
 
     async def kill(self, ref: str, signal: str = "") -> None:
         """Send a signal (SIGKILL unless given, whose effect is waited for, as in Docker). Raises Conflict if the container does not run."""
@@ -200,8 +210,7 @@ class Lifecycle:
     async def shut_down(self) -> None:
         """Stop following; with live-restore off, stop the containers first."""
         self._timed_restarts = False
-        for restarting in self._restarts.values():
-            restarting.cancel()
+        self._restarts.cancel_all()
         async with contextlib.AsyncExitStack() as last:
             last.push_async_callback(self._cleanup.close)
             if not self._config.live_restore:
@@ -255,7 +264,7 @@ class Lifecycle:
             await self._runtime.kill(container.id, KILL, everyone=certain or container.spec.security.pid_mode == "host")
             await self._thaw(container.id)
             self.events.container(container, "kill", signal=str(KILL))
-            await ended
+            await self.waiters.surely(container, ended)
 
     async def _thaw(self, container_id: str) -> None:
         """Let a container go on that is frozen, perhaps only since a moment: its signal waits until somebody does."""
@@ -283,14 +292,16 @@ class Lifecycle:
 
     async def _follow(self, container: Container) -> None:
         """Wait for the end and record it; what fails is tried again, or the container would seem to run for ever."""
-        state, delay, code = container.state, FIRST_DELAY, None
+        state, delay, code = container.state, SOON, None
         while True:
             try:
                 code = await self._runtime.wait(container.id, state.monitor_pid, state.monitor_start)
                 async with self.lock(container.id):
+                    self.waiters.untold.pop(container.id, None)
                     return await self.ended(container.id, code) if not self._runs_again(container) else None
             except EngineError as error:
-                if delay == FIRST_DELAY:
+                self.waiters.untold[container.id] = error
+                if delay == SOON:
                     logger.error("cannot record the end of %s yet: %s", container.name, error)  # noqa: TRY400  no bug
             if code is not None:  # the disk has failed: nobody must wait for it
                 self.streams.ended(container.id)
@@ -330,7 +341,7 @@ class Lifecycle:
         self.waiters.ended(container.id, WaitResult(exit_code=code))
         self._cleanup.add(container)
         if by_policy and self._timed_restarts:
-            self._start_later(left, ran)
+            self._restarts.later(left.id, ran)
         return left
 
     def destroy(self, container: Container, code: int) -> None:
@@ -340,7 +351,7 @@ class Lifecycle:
         self.events.container(container, "destroy")
         self.streams.abandon(container.id)
         self.waiters.removed(container.id, WaitResult(exit_code=code))
-        self._delays.pop(container.id, None)
+        self._restarts.forget(container.id)
         self._locks.pop(container.id, None)
 
     async def remove(self, ref: str, *, force: bool = False) -> None:
@@ -356,7 +367,7 @@ class Lifecycle:
                 if left is None:
                     return  # --rm was faster
                 if not left.state.running:
-                    self._cancel_restart(container.id)
+                    self._restarts.cancel(container.id)
                     self.destroy(left, left.state.exit_code)
                     await self.resolution.refresh(left.id)
                     if self._store.full:  # somebody is making room: the answer says that it is there
@@ -364,28 +375,12 @@ class Lifecycle:
                     return
             container = left  # its restart policy was faster: once more
 
-    def _start_later(self, container: Container, ran: float = 0.0) -> None:
-        self._restarts[container.id] = self._spawn(self._restart_later(container, ran))
-
-    async def _restart_later(self, container: Container, ran: float) -> None:
-        delay = FIRST_DELAY if ran >= STEADY else self._delays.get(container.id, FIRST_DELAY)
-        self._delays[container.id] = min(delay * 2, LONGEST_DELAY)
-        await asyncio.sleep(delay)
-        await self.start_by_policy(container.id)
-
     def _tell_network(self, container: Container, action: str) -> None:
         mode = container.spec.network.mode
         if mode.kind != "container":
             network = self._lookup.network(str(mode))
             attributes = {"container": container.id, "name": network.name, "type": network.driver}
             self.events.publish("network", action, network.id, attributes)
-
-    def _cancel_restart(self, container_id: str) -> bool:
-        task = self._restarts.pop(container_id, None)
-        if task is None:
-            return False
-        task.cancel()
-        return True
 
     def _record(self, container: Container, state: State) -> Container:
         current = self._store.container(container.id) or container

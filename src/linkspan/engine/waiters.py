@@ -5,16 +5,22 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from linkspan.engine.requests import WaitResult
-from linkspan.errors import InvalidInput
+from linkspan.errors import EngineError, InvalidInput
+from linkspan.model.container import Container
 
+SURELY_ENDED = 10.0
+"""Seconds after which nobody waits any longer for the end of what was killed, as in Docker."""
 CONDITIONS = ("not-running", "next-exit", "removed")
 
 
 class Waiters:
     """Futures by container. Used on the event loop only."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = SURELY_ENDED) -> None:
+        self._patience = patience
         self._waiting: dict[str, set[tuple[str, asyncio.Future[WaitResult]]]] = defaultdict(set)
+        self.untold: dict[str, EngineError] = {}
+        """Why the end of a container could not be recorded so far."""
 
     def add(self, container_id: str, condition: str) -> asyncio.Future[WaitResult]:
         """Return a future that `condition` completes; raises InvalidInput if Docker has no such condition."""
@@ -33,6 +39,20 @@ class Waiters:
     def removed(self, container_id: str, result: WaitResult) -> None:
         """Tell everybody who waits for the container: it is gone."""
         self._complete(container_id, result, lambda _: True)
+
+    async def surely(self, container: Container, ended: asyncio.Future[WaitResult]) -> None:
+        """Wait for the end of what cannot live on. Raises EngineError, in Docker's words, if nobody can tell of it."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await ended
+        except TimeoutError:
+            said = f"cannot stop container: {container.name}: tried to kill container, but did not receive an exit event"
+            raise EngineError(f"{said}{self.why(container.id)}") from None
+
+    def why(self, container_id: str) -> str:
+        """Return the rest of a sentence: why the end of the container could not be recorded, empty if that is not known."""
+        reason = self.untold.get(container_id)
+        return f": {reason}" if reason else ""
 
     def _complete(self, container_id: str, result: WaitResult, wanted: Callable[[str], bool]) -> None:
         for condition, future in tuple(self._waiting.get(container_id, ())):

@@ -205,8 +205,10 @@ class Runtime:
     async def wait_exec(self, execution: Execution) -> int:
         """Return the exit code of a command when it has ended, and remove its files."""
         await process.wait_gone(execution.monitor_pid, execution.monitor_start)
-        code = _exit_code(exec_folder(self._folder(execution.container), execution.id))
-        await self._forget_exec(execution.container, execution.id)
+        try:
+            code = _exit_code(exec_folder(self._folder(execution.container), execution.id))
+        finally:
+            await self._forget_exec(execution.container, execution.id)
         return KILLED if code is None else code
 
     async def resize_exec(self, container_id: str, exec_id: str, height: int, width: int) -> None:
@@ -347,7 +349,13 @@ def _number(path: Path) -> int | None:
 
 
 def _exit_code(folder: Folder) -> int | None:
-    return _number(folder.exit_code)
+    """Return the code that a monitor left, None if it left none. Raises KernelError if that cannot be told now."""
+    try:
+        return int(folder.exit_code.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    except OSError as error:
+        raise KernelError(f"read {folder.exit_code}", error.errno or 0) from error
 
 
 def _resize(folder: Folder, height: int, width: int) -> None:
