@@ -1,9 +1,11 @@
 """The bridge driver on the real kernel: what it makes, and that a failed step leaves nothing."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from linkspan.errors import Conflict, EngineError, InvalidInput
 from linkspan.kernel import netns
 from linkspan.kernel.nft import Firewall, RulesetRefused
 from linkspan.model.endpoint import Endpoint
-from linkspan.model.network import Network, Subnet
+from linkspan.model.network import GatewayMode, Network, Subnet
 from linkspan.plan.firewall import ruleset
 from linkspan.undo import Undo
 from tests.hosts import Host
@@ -21,7 +23,11 @@ pytestmark = pytest.mark.kernel
 
 SUBNET = IPv4Network("172.17.0.0/16")
 POOL = Subnet(subnet=SUBNET, gateway=SUBNET[1], range=SUBNET)
+SUBNET6 = IPv6Network("fd00:17::/64")
+POOL6 = Subnet(subnet=SUBNET6, gateway=SUBNET6[1], range=SUBNET6)
+OTHER_POOL = Subnet(subnet=IPv4Network("10.1.0.0/24"), gateway=IPv4Address("10.1.0.1"), range=IPv4Network("10.1.0.0/24"))
 NETWORK = Network(id="1", name="bridge", driver="bridge", created=0, bridge="docker0", subnets=(POOL,))
+DUAL = replace(NETWORK, ipv6=True, subnets=(POOL, POOL6))
 ENDPOINT = Endpoint(
     id="e" * 64,
     network="1",
@@ -151,9 +157,85 @@ def test_a_foreign_bridge_is_used_and_never_removed(host: Host) -> None:
     assert "br0" in interfaces(host)
 
 
-def test_a_bridge_network_has_one_subnet() -> None:
+def test_a_bridge_network_has_one_subnet_of_each_family() -> None:
     driver = BridgeDriver(RefusingRules())
     with pytest.raises(InvalidInput, match="ipv4 pool is empty"):
         driver.validate(replace(NETWORK, subnets=()))
+    with pytest.raises(InvalidInput, match="ipv6 pool is empty"):
+        driver.validate(replace(NETWORK, ipv6=True))
     with pytest.raises(InvalidInput, match="bridge driver doesn't support multiple subnets"):
         driver.validate(replace(NETWORK, subnets=(POOL, POOL)))
+    driver.validate(replace(NETWORK, subnets=(), ipam_driver="none"))
+
+
+def addresses(host: Host) -> set[str]:
+    """What the bridge carries, without the address that it gives itself on its link."""
+    words = host.sh("ip", "-o", "addr", "show", "docker0").split()
+    return {word for before, word in itertools.pairwise(words) if before.startswith("inet") and not word.startswith("fe80")}
+
+
+class TestBothFamilies:
+    def test_the_bridge_has_the_gateways_at_once(self, host: Host) -> None:
+        host.sh("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1", "net.ipv6.conf.default.accept_ra=1")
+        host.run(lambda: create(DUAL))
+        assert addresses(host) == {"172.17.0.1/16", "fd00:17::1/64"}
+        assert "tentative" not in host.sh("ip", "-6", "addr", "show", "docker0")
+        assert "fd00:17::/64" in host.sh("ip", "-6", "route", "show", "dev", "docker0")
+        assert "local ::1 dev docker0" in host.sh("ip", "-6", "route", "show", "table", "local")
+        assert host.sh("sysctl", "-n", "net.ipv6.conf.docker0.accept_ra") == "0\n"
+
+    def test_creating_it_again_changes_nothing(self, host: Host) -> None:
+        def pictures() -> tuple[str, ...]:
+            rules = host.sh("nft", "list", "ruleset")
+            return host.sh("ip", "addr"), host.sh("ip", "-6", "route", "show", "table", "all"), rules
+
+        host.run(lambda: create(DUAL))
+        before = pictures()
+        host.run(lambda: create(DUAL))
+        assert pictures() == before
+
+    def test_other_subnets_replace_the_addresses(self, host: Host) -> None:
+        host.run(lambda: create(DUAL))
+        other = IPv6Network("fd00:18::/64")
+        host.run(lambda: create(replace(DUAL, subnets=(POOL, Subnet(subnet=other, gateway=other[1], range=other)))))
+        assert addresses(host) == {"172.17.0.1/16", "fd00:18::1/64"}
+
+    @pytest.mark.parametrize(
+        ("fields", "carried"),
+        [
+            ({"internal": True}, {"172.17.0.1/16", "fd00:17::1/64"}),
+            ({"addressed": False}, {"fd00:17::1/64"}),
+            ({"internal": True, "gateway_mode": GatewayMode.ISOLATED}, {"fd00:17::1/64"}),
+            ({"internal": True, "gateway_mode6": GatewayMode.ISOLATED}, {"172.17.0.1/16"}),
+        ],
+        ids=["internal", "inhibit_ipv4", "isolated", "isolated6"],
+    )
+    def test_the_bridge_carries_what_the_options_want(self, host: Host, fields: dict[str, Any], carried: set[str]) -> None:
+        host.run(lambda: create(replace(DUAL, **fields)))
+        assert addresses(host) == carried
+
+    def test_a_network_of_ipv6_alone(self, host: Host) -> None:
+        host.run(lambda: create(replace(DUAL, ipv4=False, subnets=(POOL6,))))
+        assert addresses(host) == {"fd00:17::1/64"}
+
+    def test_deleting_it_leaves_nothing(self, host: Host) -> None:
+        host.run(lambda: create(DUAL))
+        host.run(lambda: BridgeDriver(Firewall()).delete(DUAL))
+        assert interfaces(host) == ["lo"]
+        assert "docker0" not in host.sh("nft", "list", "ruleset") + host.sh("ip", "-6", "route", "show", "table", "all")
+        assert "fd00" not in host.sh("nft", "list", "ruleset")
+
+    def test_without_ipv6_in_the_kernel_there_is_the_rest_and_one_word(self, host: Host, caplog: pytest.LogCaptureFixture) -> None:
+        def create_both() -> None:
+            rules = Firewall()
+            rules.apply(ruleset())
+            driver = BridgeDriver(rules, ipv6=False)
+            for made in (DUAL, replace(DUAL, id="2", bridge="docker1", subnets=(OTHER_POOL, POOL6))):
+                with Undo() as undo:
+                    driver.create(made, undo)
+
+        host.run(create_both)
+        assert addresses(host) == {"172.17.0.1/16"}
+        assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+            "this kernel has no IPv6: networks have what they have of IPv4 only, bridge is the first"
+        ]

@@ -22,6 +22,9 @@ class Driver(Protocol):
     def validate(self, network: Network) -> None:
         """Raise InvalidInput if the network cannot be of this type."""
 
+    def possible(self, network: Network) -> Network:
+        """Return what this host can do of the network."""
+
     def create(self, network: Network, undo: Undo) -> None:
         """Make the network on the host."""
 

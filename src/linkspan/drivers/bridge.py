@@ -2,19 +2,22 @@
 
 import errno
 import hashlib
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Protocol
 
 from linkspan.errors import Conflict, InvalidInput, KernelError
 from linkspan.kernel import address, bridge, link, neighbour, route, sysctl
 from linkspan.model.endpoint import Endpoint, random_mac
-from linkspan.model.network import Network
+from linkspan.model.network import IPInterface, Network
 from linkspan.plan import firewall
 from linkspan.plan.converge import PortMode
 from linkspan.undo import Undo
+
+logger = logging.getLogger(__name__)
 
 
 class Rules(Protocol):
@@ -28,17 +31,23 @@ class BridgeDriver:
 
     name = "bridge"
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, *, ipv6: bool | None = None) -> None:
+        """`ipv6` tells whether the kernel has IPv6; None: look."""
         self._rules = rules
+        self._ipv6 = sysctl.has_ipv6() if ipv6 is None else ipv6
+        self._told = False
 
     def validate(self, network: Network) -> None:
-        if not network.subnets:
-            raise InvalidInput("ipv4 pool is empty")
-        if len(network.subnets) > 1:
-            raise InvalidInput("bridge driver doesn't support multiple subnets")
+        for version, enabled in ((4, network.ipv4), (6, network.ipv6)):
+            pools = [pool for pool in network.subnets if pool.subnet.version == version]
+            if enabled and not pools and network.ipam_driver == "default":
+                raise InvalidInput(f"ipv{version} pool is empty")
+            if len(pools) > 1:
+                raise InvalidInput("bridge driver doesn't support multiple subnets")
 
     def create(self, network: Network, undo: Undo) -> None:
         """Make the bridge, or adopt the one that is there: then only what differs is changed."""
+        network = self.possible(network)
         name = network.bridge
         if link.index(name) is None:
             # One that is made anew after an accident must be known to its neighbours: the same network has the same address.
@@ -53,11 +62,13 @@ class BridgeDriver:
 
         for key, value in self.settings(network).items():
             sysctl.put(key, value)
-        self._set_address(network, undo)
+        self._set_addresses(network, undo)
         link.set_mtu(name, network.mtu)
         link.set_up(name)  # last: no packet passes before the rules are there
-        for gateway in _gateways(network):
+        for gateway in network.bridge_addresses:
             route.add_connected(name, gateway.network, gateway.ip)  # the kernel did, but somebody may have taken it away
+        if network.pool(6) and not network.internal:
+            route.take_loopback(name)
 
     def attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> None:
         link.create_veth(endpoint.host_interface, network.bridge, namespace, endpoint.interface, mac=endpoint.mac, mtu=network.mtu)
@@ -75,14 +86,14 @@ class BridgeDriver:
         # What the host sends from 127.0.0.1 to a published port leaves by the bridge; the ruleset drops 127/8 coming in by it.
         own = f"net/ipv4/conf/{network.bridge}"
         settings = {f"{own}/route_localnet": "1"}
-        if not network.icc and not _bridged_packets_are_filtered():
+        if not network.icc and not _bridged_packets_are_filtered(network):
             # The ports are isolated from each other: neighbours reach each other's published ports through the host,
             # which answers ARP for them (RFC 3069) and must not tell them of a shorter way.
             settings |= {f"{own}/proxy_arp_pvlan": "1", f"{own}/send_redirects": "0"}
-        return settings
+        return settings | (_settings6(network.bridge) if network.pool(6) and self._ipv6 else {})
 
     def port(self, network: Network) -> PortMode:
-        filtered = _bridged_packets_are_filtered()
+        filtered = _bridged_packets_are_filtered(network)
         # Hairpin is for a container that calls its own published port: the bridge sends the frame back where it came from.
         return PortMode(hairpin=filtered, isolated=not filtered and not network.icc)
 
@@ -98,31 +109,43 @@ class BridgeDriver:
         if not link.is_foreign(network.bridge):
             link.delete(network.bridge)
 
+    def possible(self, network: Network) -> Network:
+        # Without IPv6 in the kernel the other family must not go without too.
+        if self._ipv6 or not network.pool(6):
+            return network
+        if not self._told:
+            logger.warning("this kernel has no IPv6: networks have what they have of IPv4 only, %s is the first", network.name)
+            self._told = True
+        return replace(network, subnets=tuple(pool for pool in network.subnets if pool.subnet.version == 4))
+
     @staticmethod
-    def _set_address(network: Network, undo: Undo) -> None:
-        for gateway in _gateways(network):
-            present = address.of(network.bridge)
-            if gateway in present:
-                continue
-            address.add(network.bridge, gateway)
-            undo.push(f"remove {gateway} from {network.bridge}", partial(address.remove, network.bridge, gateway))
-            if not link.is_foreign(network.bridge):
-                for former in present:
-                    address.remove(network.bridge, former)
+    def _set_addresses(network: Network, undo: Undo) -> None:
+        name, wanted = network.bridge, network.bridge_addresses
+        present: list[IPInterface] = [*address.of(name), *(entry for entry in address.of6(name) if not entry.is_link_local)]
+        for gateway in wanted:
+            if gateway not in present:
+                address.add(name, gateway)
+                undo.push(f"remove {gateway} from {name}", partial(address.remove, name, gateway))
+        if not link.is_foreign(name):
+            for former in set(present).difference(wanted):
+                address.remove(name, former)
 
 
-def _gateways(network: Network) -> list[IPv4Interface]:
-    return [gateway for pool in network.subnets if isinstance(gateway := pool.gateway_interface, IPv4Interface)]
+def _settings6(bridge: str) -> dict[str, str]:
+    own = f"net/ipv6/conf/{bridge}"
+    # Nobody on the bridge is the host's router, and who has which address there is for us to say: nobody is asked first.
+    return {f"{own}/disable_ipv6": "0", f"{own}/accept_ra": "0", f"{own}/accept_dad": "0"}
 
 
-def _bridged_packets_are_filtered() -> bool:
-    """Whether frames between two ports of a bridge meet the ruleset (br_netfilter; kernel: Documentation/networking/bridge.rst).
+def _bridged_packets_are_filtered(network: Network) -> bool:
+    """Whether frames between two ports of the network's bridge meet the ruleset (br_netfilter; kernel: networking/bridge.rst).
 
     Then the forward chain keeps containers apart where icc is off, and a published port that leads to the same bridge is
-    reached without routing. Where it is not so, ports are isolated, and the host routes between them.
+    reached without routing. Where it is not so in each of the network's families, ports are isolated, and the host routes.
     """
+    families = [keyword for keyword, version in (("iptables", 4), ("ip6tables", 6)) if network.pool(version)]
     try:
-        return sysctl.get("net/bridge/bridge-nf-call-iptables") == "1"
+        return all(sysctl.get(f"net/bridge/bridge-nf-call-{keyword}") == "1" for keyword in families or ["iptables"])
     except KernelError as error:
         if error.errno == errno.ENOENT:  # there is no br_netfilter
             return False

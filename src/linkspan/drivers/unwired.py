@@ -22,6 +22,9 @@ class UnwiredDriver:
     def validate(self, network: Network) -> None:
         """Nothing can be wrong with it."""
 
+    def possible(self, network: Network) -> Network:
+        return network
+
     def create(self, network: Network, undo: Undo) -> None:
         """There is nothing to make."""
 

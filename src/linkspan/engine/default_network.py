@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from linkspan.config import Config
 from linkspan.drivers.base import Driver
+from linkspan.engine.forwarding import Forwarding
 from linkspan.errors import Conflict, Forbidden, InvalidInput
-from linkspan.kernel import address, route, sysctl
+from linkspan.kernel import address, route
 from linkspan.kernel.link import index, is_foreign
 from linkspan.model.network import Network, Subnet
 from linkspan.plan.addresses import free_subnet
@@ -22,8 +23,6 @@ logger = logging.getLogger(__name__)
 DEFAULT_BRIDGE = "docker0"
 OTHER_BRIDGE = "linkspan0"
 """Used when an interface named docker0 exists that is not ours."""
-FORWARDING = "net/ipv4/ip_forward"
-"""The setting that bridge networks need; the store remembers what it was."""
 POOLS = (ipaddress.IPv4Network("172.16.0.0/12"), ipaddress.IPv4Network("192.168.0.0/16"))
 
 
@@ -40,6 +39,7 @@ class Predefined:
         self._config = config
         self._store = store
         self._drivers = drivers
+        self._forwarding = Forwarding(config, store)
 
     def open(self) -> bool:
         """Make the predefined networks on the host, as the settings want them.
@@ -60,15 +60,9 @@ class Predefined:
             driver = self._drivers[wanted.driver]
             driver.validate(wanted)
             driver.create(wanted, undo)
-            if self._config.ip_forward:
-                self._switch_forwarding_on()  # the rules are there: nothing that they would drop passes
+            self._forwarding.need(wanted)  # the rules are there: nothing that they would drop passes
             self._store.put_network(wanted)
         return known is not None and known != wanted
-
-    def _switch_forwarding_on(self) -> None:
-        if sysctl.get(FORWARDING) != "1":
-            self._store.put_setting(FORWARDING, "0")  # for `purge`
-            sysctl.put(FORWARDING, "1")
 
     def _keep(self, name: str, driver: str) -> None:
         if self._store.network(name) is None:

@@ -12,6 +12,7 @@ from linkspan.drivers.base import Driver
 from linkspan.engine import network_views
 from linkspan.engine.default_network import Predefined
 from linkspan.engine.events import Events
+from linkspan.engine.forwarding import Forwarding
 from linkspan.engine.lookup import Lookup
 from linkspan.engine.network_plan import Planner
 from linkspan.engine.sandboxes import Sandboxes
@@ -45,6 +46,7 @@ class Networks:
         self._drivers = drivers
         self._sandboxes, self._events = parts
         self._lookup = Lookup(store)
+        self._forwarding = Forwarding(config, store)
         self._subnets = Subnets(config)
         self._planner = Planner(config, store, self._subnets)
         self._predefined = Predefined(config, store, drivers)
@@ -144,6 +146,7 @@ class Networks:
                 driver = self._drivers[network.driver]
                 driver.validate(network)
                 driver.create(network, undo)
+                self._forwarding.need(network)
             self._store.put_network(network)
         return network, warnings
 
@@ -163,6 +166,7 @@ class Networks:
     def _make(self, network: Network) -> None:
         with Undo() as undo:
             self._drivers[network.driver].create(network, undo)
+            self._forwarding.need(network)
 
     def _check_unused(self, network: Network) -> None:
         refusal = "error while removing network:"

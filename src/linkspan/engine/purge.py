@@ -4,9 +4,9 @@ import contextlib
 import shutil
 
 from linkspan.config import Config
-from linkspan.engine.default_network import FORWARDING
+from linkspan.engine.forwarding import switch_back
 from linkspan.errors import Conflict
-from linkspan.kernel import link, mount, netns, process, sysctl
+from linkspan.kernel import link, mount, netns, process
 from linkspan.kernel.claim import claim_folder, claim_network
 from linkspan.kernel.nft import Firewall
 from linkspan.plan.firewall import table_removal
@@ -42,6 +42,5 @@ def purge(config: Config) -> None:
             mount.unmount(mounted)
         for namespace in (config.exec_root / "netns").glob("*"):
             netns.delete(namespace)
-        if (former := store.setting(FORWARDING)) is not None:
-            sysctl.put(FORWARDING, former)
+        switch_back(store)
         shutil.rmtree(config.exec_root, ignore_errors=True)

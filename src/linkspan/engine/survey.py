@@ -8,8 +8,8 @@ from pathlib import Path
 
 from linkspan.config import Config
 from linkspan.drivers.base import Driver
-from linkspan.engine.default_network import FORWARDING
 from linkspan.engine.files import ContainerFiles
+from linkspan.engine.forwarding import Forwarding
 from linkspan.engine.sandboxes import Sandboxes
 from linkspan.errors import KernelError, NotFound
 from linkspan.kernel import mount, netns, nft, process, survey, sysctl
@@ -56,6 +56,7 @@ class Surveyor:
         self._rules = rules
         self._drivers = drivers
         self._sandboxes, self._files, self._runtime = parts
+        self._forwarding = Forwarding(config, store)
         self._scratch: Firewall | None = None
 
     def differences(self, part: Part, insides: Mapping[str, InsideState | None] | None = None) -> tuple[Difference, ...]:
@@ -77,8 +78,9 @@ class Surveyor:
         return compare(wanted, replace(self._found(part, wanted), insides=insides))
 
     def networks(self) -> tuple[Network, ...]:
-        """Return the networks that this engine keeps a bridge for: with --bridge=none there is none."""
-        return () if self._config.bridge == "none" else tuple(network for network in self._store.networks() if network.bridge)
+        """Return the networks that this engine keeps a bridge for, as the host can have them: with --bridge=none there is none."""
+        bridged = (network for network in self._store.networks() if network.bridge)
+        return () if self._config.bridge == "none" else tuple(self._drivers[network.driver].possible(network) for network in bridged)
 
     def attached(self) -> tuple[Endpoint, ...]:
         """Return the endpoints that can be looked at from inside."""
@@ -140,7 +142,7 @@ class Surveyor:
         settings: dict[str, str] = {}
         for network in networks:
             settings |= self._drivers[network.driver].settings(network)
-        return settings | ({FORWARDING: "1"} if self._config.ip_forward and settings else {})
+        return settings | self._forwarding.wanted(networks)
 
     def _all_bound(self) -> bool:
         sandboxes = [sandbox.id for sandbox in self._store.sandboxes()]

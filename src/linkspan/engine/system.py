@@ -75,7 +75,7 @@ class System:
         """Return the engine's settings, its host, and how many of what it has."""
         host = hostinfo.read()
         states = [container.state.status for container in self.store.containers()]
-        bridges = [f"{network.bridge} {network.subnets[0].gateway_interface}" for network in self.store.networks() if network.subnets]
+        bridges = [f"{network.bridge} {address}" for network in self.store.networks() for address in network.bridge_addresses]
         return SystemInfo(
             id=self.store.setting("id") or "",
             name=os.uname().nodename,

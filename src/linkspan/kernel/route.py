@@ -17,9 +17,12 @@ from linkspan.kernel.netlink import RouteSocket, host, translated
 from linkspan.model.network import UNSPECIFIED, UNSPECIFIED6, IPAddress, IPNetwork
 
 _MAIN_TABLE = 254
+_LOCAL_TABLE = 255
 _KERNEL, _BOOT = 2, 3
 _LINK = 253
 _UNICAST = 1
+_LOCAL = 2
+_LOOPBACK_METRIC = 2048
 _OWN_TYPES = (2, 3, 4, 5)
 """Local, broadcast, anycast, multicast: what the host is, not where it leads."""
 _CONNECTED6_METRIC = 256
@@ -62,6 +65,26 @@ def add_connected(name: str, subnet: IPNetwork, source: IPAddress) -> None:
         attributes.append(("RTA_PRIORITY", _CONNECTED6_METRIC))
     message["attrs"] = [("RTA_TABLE", _MAIN_TABLE), *attributes]
     with translated(f"add a route to {subnet} by {name}", {errno.EEXIST: None}):
+        host().change(RTM_NEWROUTE, message, NLM_F_CREATE | NLM_F_EXCL)
+
+
+def take_loopback(name: str) -> None:
+    """Let what comes in by interface `name` for ::1 reach the host's loopback; raises NotFound. Idempotent.
+
+    Equivalent to `ip -6 route add local ::1 dev NAME table local metric 2048`. Packets that carry ::1 on the link are dropped by the
+    kernel before they are routed; those that do meet the route are answers to connections from ::1 that were translated on their way
+    out. It is to IPv6 what route_localnet is to IPv4. The host's own packets for ::1 keep to the better route, by lo.
+    """
+    message = _message(6)
+    message["dst_len"], message["table"], message["type"] = 128, _LOCAL_TABLE, _LOCAL
+    message["proto"] = _BOOT
+    message["attrs"] = [
+        ("RTA_TABLE", _LOCAL_TABLE),
+        ("RTA_DST", "::1"),
+        ("RTA_OIF", link.require_index(name)),
+        ("RTA_PRIORITY", _LOOPBACK_METRIC),
+    ]
+    with translated(f"let ::1 be reached by {name}", {errno.EEXIST: None}):
         host().change(RTM_NEWROUTE, message, NLM_F_CREATE | NLM_F_EXCL)
 
 

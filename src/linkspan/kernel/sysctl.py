@@ -37,6 +37,29 @@ def put(key: str, value: str) -> None:
         raise KernelError(f"set sysctl {key} to {value}", error.errno or errno.EIO) from error
 
 
+def has_ipv6() -> bool:
+    """Whether the kernel has IPv6; equivalent to `test -e /proc/sys/net/ipv6/conf`."""
+    return (_IPV6 / "conf").exists()
+
+
+def listeners() -> tuple[str, ...]:
+    """Return the interfaces that take routes from routers on their link, as long as they forward nothing (accept_ra=1).
+
+    Equivalent to `grep -lx 1 /proc/sys/net/ipv6/conf/*/accept_ra`, without those that forward already.
+    """
+    folder = _IPV6 / "conf"
+    names = [entry.name for entry in folder.iterdir()] if folder.exists() else []
+    kept = (name for name in sorted(names) if name not in ("all", "default", "lo"))
+    return tuple(name for name in kept if _reads(folder / name / "accept_ra", "1") and _reads(folder / name / "forwarding", "0"))
+
+
+def _reads(path: Path, value: str) -> bool:
+    try:
+        return path.read_text().strip() == value
+    except OSError:
+        return False  # the interface has just gone
+
+
 def put_inside(namespace: Path, settings: Mapping[str, str]) -> None:
     """Change settings of a namespace; equivalent to `nsenter --net=NAMESPACE sysctl -w KEY=VALUE …`. Raises as `put`, NotFound."""
 

@@ -215,11 +215,11 @@ def _bridge(network: Network, bridge: LinkState, found: Found) -> Iterator[tuple
     name = bridge.name
     if not bridge.up:
         yield Kind.BRIDGE_DOWN, f"the bridge {name} of network {network.name} is down"
-    for pool in network.subnets:
-        if pool.gateway_interface not in found.addresses.get(bridge.index, ()):
-            yield Kind.BRIDGE_ADDRESS, f"the bridge {name} has lost its address {pool.gateway_interface}"
-        elif bridge.up and (pool.subnet, bridge.index) not in found.routes:
-            yield Kind.BRIDGE_ROUTE, f"the host has lost its route to {pool.subnet} by {name}"
+    for gateway in network.bridge_addresses:
+        if gateway not in found.addresses.get(bridge.index, ()):
+            yield Kind.BRIDGE_ADDRESS, f"the bridge {name} has lost its address {gateway}"
+        elif bridge.up and (gateway.network, bridge.index) not in found.routes:
+            yield Kind.BRIDGE_ROUTE, f"the host has lost its route to {gateway.network} by {name}"
 
 
 def _port(port: Port, wanted: Wanted, found: Found, links: Mapping[str, LinkState]) -> Iterator[Difference]:

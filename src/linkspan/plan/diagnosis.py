@@ -36,6 +36,7 @@ _WHY: Mapping[Kind, str] = {
 }
 _SETTINGS = {
     "ip_forward": "nothing is routed between containers and other networks: they do not get out, and published ports do not answer others",
+    "forwarding": "nothing of IPv6 is routed between containers and other networks",
     "route_localnet": "ports published on 127.0.0.1 do not answer the host",
 }
 
