@@ -13,15 +13,16 @@ HELPERS = ("conmon", "containerd-shim", "docker-proxy")
 
 def engine_memory(engine: Contestant) -> float:
     """Return what the engine itself takes, MiB: dockerd and containerd together."""
-    return _pss(pid for pid, name in processes_in(engine.namespace).items() if not name.startswith(HELPERS))
+    return pss(pid for pid, name in processes_in(engine.namespace).items() if not name.startswith(HELPERS))
 
 
 def helpers_memory(engine: Contestant) -> float:
     """Return what all helpers together take, MiB."""
-    return _pss(pid for pid, name in processes_in(engine.namespace).items() if name.startswith(HELPERS))
+    return pss(pid for pid, name in processes_in(engine.namespace).items() if name.startswith(HELPERS))
 
 
-def _pss(pids: Iterable[int]) -> float:
+def pss(pids: Iterable[int]) -> float:
+    """Return what processes take together, MiB."""
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError):  # it has ended

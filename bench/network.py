@@ -28,6 +28,11 @@ class Place:
         """Run one of the measuring clients there; returns its figure."""
         return float(self._output(sys.executable, "-SE", str(PEER), *args))
 
+    def peer_figures(self, *args: str) -> tuple[float, float]:
+        """Run a measuring client that finds two figures."""
+        first, second = map(float, self._output(sys.executable, "-SE", str(PEER), *args).split())
+        return first, second
+
     def throughput(self, address: str, port: int, seconds: float) -> float:
         """Return what one TCP stream carries to an iperf3 server, Gbit/s as received."""
         said = self._output("iperf3", "-J", "-c", address, "-p", str(port), "-t", str(seconds), "-O", "0.3")

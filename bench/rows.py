@@ -110,6 +110,14 @@ SECTIONS: dict[str, dict[str, Row]] = {
         "memory@0": Row("memory (PSS) of the engine itself, idle", "MiB", limit=below()),
         "memory@200": Row("… with 200 containers", "MiB", limit=below()),
     },
+    "Names": {
+        "names-udp": Row("look-up of a container's name, UDP", "µs", not_above()),
+        "names-tcp": Row("… TCP, a connection for each", "µs"),
+        "names-flood@50": Row("10,000 look-ups from 50 containers at once, until the last answer"),
+        "names-lost@50": Row("… of which are lost", "", most(0, "")),
+        "names-memory": Row("memory (PSS) of the name server beside the engine", "KiB"),
+        "names-memory@50": Row("… per container", "KiB", most(100, "KiB")),
+    },
     "Traffic": {
         "connections-alone": Row("new connections to a published port, from outside", "per s", better="more"),
         "connections": Row("… with 5,000 other ports published (dockerd: 1,000)", "per s", times(2), "more"),

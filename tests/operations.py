@@ -8,6 +8,7 @@ from linkspan.engine.engine import Engine
 from linkspan.engine.requests import AttachRequest, CreateRequest, ExecRequest
 from linkspan.errors import Conflict, NotFound, NotModified
 from linkspan.model.container import Mount, NetworkConfig, NetworkMode, RestartPolicy
+from linkspan.model.network_request import NetworkRequest
 from linkspan.model.publish import Port, PortRequest
 from tests.lab import Operation, Work, in_order, nothing
 
@@ -47,6 +48,16 @@ def remove(name: str) -> Work:
 
 def run(name: str, mode: str = "bridge", **more: Any) -> Work:
     return in_order(create(name, mode, **more), start(name))
+
+
+def network(name: str) -> Work:
+    """Make a network, unless it is there from an earlier operation."""
+
+    async def made(engine: Engine) -> None:
+        with contextlib.suppress(Conflict):
+            await engine.networks.create(NetworkRequest(name=name))
+
+    return made
 
 
 def kill(name: str) -> Work:
@@ -133,10 +144,17 @@ OPERATIONS: dict[str, Operation] = {
     "start, none": started(mode="none"),
     "start, host": started(mode="host"),
     "start, container": started(run("target"), mode="container:target"),
+    # The other one needs the resolver too, so that it is there before and after.
+    "start, named": started(network("front"), run("neighbour", "front"), mode="front"),
     "start, mounts and init": started(init=True, mounts=BINDS),
     "start, many ports": started(requests=MANY),
     "rename": Operation(
         prepare=create("box"),
+        operate=lambda engine: engine.containers.rename("box", "other"),
+        restore=lambda engine: engine.containers.rename("other", "box"),
+    ),
+    "rename, named": Operation(
+        prepare=in_order(network("front"), run("box", "front")),
         operate=lambda engine: engine.containers.rename("box", "other"),
         restore=lambda engine: engine.containers.rename("other", "box"),
     ),

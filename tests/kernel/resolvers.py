@@ -1,5 +1,6 @@
 """A resolver without an engine: the process in a test host, and containers that are namespaces and no more."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -46,15 +47,10 @@ class Resolver:
 
     def serve(self, name: str, where: Namespace, *, more: Sequence[Unit] = (), **fields: Any) -> None:
         """Serve names in a namespace as those of the sandbox `name`, which is on the network `net` unless `fields` say otherwise."""
-        sockets = nameservice.open_sockets(where.path, SERVER, ruleset)
-        namespace = os.open(where.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
+        openings = nameservice.open_sockets(where.path, SERVER, ruleset)
+        with contextlib.closing(openings):
             unit = Sandbox(**{"id": name, "networks": (NETWORK.id,), **fields})
-            self.link.change([NETWORK, *more, unit], files=[*(each.fileno() for each in sockets), namespace])
-        finally:
-            os.close(namespace)
-            for each in sockets:
-                each.close()
+            self.link.change([NETWORK, *more, unit], files=openings.files)
 
     def tell(self, name: str, **fields: Any) -> None:
         """Change what holds for a sandbox that is served."""

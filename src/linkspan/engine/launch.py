@@ -113,11 +113,11 @@ class Launcher:
         try:
             running = await self._create(container, prepared)
         except BaseException:
-            await asyncio.gather(naming, return_exceptions=True)
+            await asyncio.wait([naming])  # to its end: it may just be opening sockets
             raise
         place.reservation.close()  # the monitor holds them now
         try:
-            await naming
+            await asyncio.shield(naming)
             # The container has its root in its own mount namespace; on the host each mount would make every later start a little slower.
             unmounting = self._kernel.run(partial(mount.unmount, prepared.rootfs))
             for outcome in await asyncio.gather(unmounting, self._let_go(container.id), return_exceptions=True):
@@ -136,6 +136,7 @@ class Launcher:
             self._store.put_container(started)
             self.sandboxes.joined(container.id)
         except BaseException:
+            await asyncio.wait([naming])
             await asyncio.shield(self._runtime.delete(container.id))
             raise
         return started

@@ -7,17 +7,16 @@ killed, questions wait in them for the next one. When the engine dies, the resol
 import asyncio
 import contextlib
 import logging
-import os
-import socket
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import Path
 
 from linkspan.config import Config
 from linkspan.engine import naming
 from linkspan.errors import EngineError, NotFound
 from linkspan.kernel import nameservice, process
+from linkspan.kernel.nameservice import Openings
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.container import Container
 from linkspan.plan.nameservice import SERVER, ruleset
@@ -37,7 +36,6 @@ STARTING = 30.0
 """Seconds that a resolver has to begin."""
 
 _Key = tuple[str, str]
-_Sockets = tuple[socket.socket, socket.socket]
 
 
 class Resolution:
@@ -53,7 +51,7 @@ class Resolution:
         self._told: dict[_Key, Unit] = {}
         self._of: dict[str, frozenset[_Key]] = {}
         """What was told of each container."""
-        self._sockets: dict[str, _Sockets] = {}
+        self._openings: dict[str, Openings] = {}
         self._served: set[str] = set()
         """Those whose sockets this resolver has."""
         self._starting: set[str] = set()
@@ -75,7 +73,7 @@ class Resolution:
         async with self._lock:
             for sandbox in self._store.sandboxes():
                 self._note(sandbox.id, self._units(sandbox.id))
-            for stale in self._sockets.keys() - {key for kind, key in self._told if kind == "sandbox"}:
+            for stale in self._openings.keys() - {key for kind, key in self._told if kind == "sandbox"}:
                 self._close_sockets(stale)
             if self._link or self._needed():
                 await self._tell_everything()
@@ -91,7 +89,7 @@ class Resolution:
                 with contextlib.suppress(ResolverError):
                     await asyncio.to_thread(self._link.ask, "end")
             self._hang_up()
-            for sandbox in tuple(self._sockets):
+            for sandbox in tuple(self._openings):
                 self._close_sockets(sandbox)
 
     async def started(self, container: Container) -> None:
@@ -129,7 +127,7 @@ class Resolution:
 
     async def trace(self, container: Container, name: str, kind: int) -> Message:
         """Ask for a name as the container would, and return each step; raises NotFound if names are not served in its namespace."""
-        if container.sandbox not in self._sockets:
+        if container.sandbox not in self._openings:
             raise NotFound(f"container {container.name} is on no network with names: it asks the servers of its /etc/resolv.conf itself")
         return await asyncio.to_thread(self._ask_apart, "trace", {"id": container.sandbox, "name": name, "type": kind})
 
@@ -181,7 +179,7 @@ class Resolution:
         if not changed and not gone:
             return
         served = next((unit.id for unit in changed if isinstance(unit, Sandbox)), "")
-        if served and served not in self._sockets:
+        if served and served not in self._openings:
             await self._listen(served)
         if self._reviving and not self._reviving.done():
             return
@@ -198,10 +196,8 @@ class Resolution:
 
     async def _listen(self, sandbox: str) -> None:
         """Open the sockets of a sandbox."""
-        self._sockets[sandbox] = await self._kernel.run(partial(nameservice.open_sockets, self._path(sandbox), SERVER, ruleset))
-
-    def _path(self, sandbox: str) -> Path:
-        return self._config.exec_root / "netns" / sandbox
+        path = self._config.exec_root / "netns" / sandbox
+        self._openings[sandbox] = await self._kernel.run(partial(nameservice.open_sockets, path, SERVER, ruleset))
 
     def _put(self, link: Link, changed: Sequence[Unit], gone: Sequence[_Key] = ()) -> None:
         """Tell changes, with the sockets of the sandbox among them if this resolver has not got them yet."""
@@ -210,11 +206,7 @@ class Resolution:
         if not sandbox or sandbox in self._served:
             link.change(changed, gone)
             return
-        namespace = os.open(self._path(sandbox), os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            link.change(changed, gone, files=[*(each.fileno() for each in self._sockets[sandbox]), namespace])
-        finally:
-            os.close(namespace)
+        link.change(changed, gone, files=self._openings[sandbox].files)
         self._served.add(sandbox)
 
     async def _begin(self) -> None:
@@ -225,7 +217,9 @@ class Resolution:
         await self._tell_everything()
 
     async def _start(self) -> None:
+        """Start a resolver in place of any that there is: one that lives and does not answer must not answer others any more."""
         config = self._config
+        await asyncio.to_thread(self._end_others)
         flags = ("--exec-root", config.exec_root, "--resolv-conf", config.resolv_conf, "--log-level", config.log_level)
         child = await process.start(sys.executable, "-m", "linkspan", "resolver", *flags, stderr=sys.stderr)
         try:
@@ -237,10 +231,14 @@ class Resolution:
         if status:
             raise ResolverError(f"the resolver did not start: exit status {status}")
 
+    def _end_others(self) -> None:
+        for pid, start in process.naming(f"\0resolver\0--exec-root\0{self._config.exec_root}\0"):
+            process.kill(pid, start, signal.SIGKILL)
+
     async def _tell_everything(self) -> None:
         """Tell all there is. Sockets that are not there are opened: neither the former engine nor the former resolver lives."""
         for kind, sandbox in tuple(self._told):
-            if kind == "sandbox" and sandbox not in self._sockets:
+            if kind == "sandbox" and sandbox not in self._openings:
                 try:
                     await self._listen(sandbox)
                 except EngineError as error:
@@ -256,7 +254,7 @@ class Resolution:
         for unit in units:
             try:
                 self._put(link, [unit])
-            except (RefusedError, FileNotFoundError) as error:
+            except RefusedError as error:
                 logger.error("names are not as they should be: %s", error)  # noqa: TRY400  all others are served
         link.ask("commit")
 
@@ -271,7 +269,7 @@ class Resolution:
         try:
             hello = link.ask("hello")
             for sandbox in list(link.held()):
-                self._sockets[sandbox] = link.sockets(sandbox)
+                self._openings[sandbox] = link.openings(sandbox)
                 self._served.add(sandbox)
             if hello.get("protocol") != messages.PROTOCOL:
                 link.ask("end")
@@ -279,7 +277,7 @@ class Resolution:
         except ResolverError:
             self._hang_up()
             raise
-        logger.info("took over the resolver of %d containers", len(self._sockets))
+        logger.info("took over the resolver of %d containers", len(self._openings))
 
     def _watch(self) -> None:
         """Hear of the resolver's end: a connection that asks nothing is readable then."""
@@ -321,5 +319,5 @@ class Resolution:
             delay = min(delay * 2, LONGEST_DELAY)
 
     def _close_sockets(self, sandbox: str) -> None:
-        for each in self._sockets.pop(sandbox, ()):
-            each.close()
+        if openings := self._openings.pop(sandbox, None):
+            openings.close()

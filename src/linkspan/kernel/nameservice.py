@@ -1,8 +1,10 @@
 """Opening what a resolver listens at in a container's namespace."""
 
 import contextlib
+import os
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +18,27 @@ _SO_RCVBUFFORCE = 33
 _BACKLOG = 64
 
 
-def open_sockets(namespace: Path, address: str, ruleset: Callable[[int, int], str]) -> tuple[socket.socket, socket.socket]:
+@dataclass(frozen=True, slots=True)
+class Openings:
+    """Open files, of the one who holds this: two sockets that questions come to, and the namespace that they are in."""
+
+    udp: socket.socket
+    tcp: socket.socket
+    namespace: int
+
+    @property
+    def files(self) -> tuple[int, int, int]:
+        """The numbers of the files, for handing copies over."""
+        return self.udp.fileno(), self.tcp.fileno(), self.namespace
+
+    def close(self) -> None:
+        """Let them go; copies that others have stay open."""
+        self.udp.close()
+        self.tcp.close()
+        os.close(self.namespace)
+
+
+def open_sockets(namespace: Path, address: str, ruleset: Callable[[int, int], str]) -> Openings:
     """Return a UDP and a TCP socket of the namespace's address at ports that were free, with the rules for these ports applied there.
 
     Raises NotFound, RulesetRefused, KernelError.
@@ -24,23 +46,21 @@ def open_sockets(namespace: Path, address: str, ruleset: Callable[[int, int], st
     return netns.run_in(namespace, partial(_open, address, ruleset))
 
 
-def _open(address: str, ruleset: Callable[[int, int], str]) -> tuple[socket.socket, socket.socket]:
-    with translated(f"listen at {address}"):
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def _open(address: str, ruleset: Callable[[int, int], str]) -> Openings:
+    with contextlib.ExitStack() as failed, translated(f"listen at {address}"):
+        udp = failed.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        tcp = failed.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        with contextlib.suppress(PermissionError):
+            udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _WAITING)
+        for each in (udp, tcp):
+            each.bind((address, 0))
+        tcp.listen(_BACKLOG)
+        here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        failed.callback(os.close, here)
+        rules = Firewall()
         try:
-            with contextlib.suppress(PermissionError):
-                udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _WAITING)
-            for each in (udp, tcp):
-                each.bind((address, 0))
-            tcp.listen(_BACKLOG)
-            rules = Firewall()
-            try:
-                rules.apply(ruleset(udp.getsockname()[1], tcp.getsockname()[1]))
-            finally:
-                rules.close()
-        except BaseException:
-            udp.close()
-            tcp.close()
-            raise
-    return udp, tcp
+            rules.apply(ruleset(udp.getsockname()[1], tcp.getsockname()[1]))
+        finally:
+            rules.close()
+        failed.pop_all()  # none has
+    return Openings(udp, tcp, here)

@@ -140,7 +140,7 @@ class Control:
 
     def _sockets(self, message: Message, _: _Files) -> _Answer:
         listener = self._desk.listener(str(message.get("id")))
-        return {}, (listener.udp.fileno(), listener.tcp.fileno())
+        return {}, (listener.udp.fileno(), listener.tcp.fileno(), listener.namespace)
 
     def _status(self, _: Message, __: _Files) -> _Answer:
         return self._desk.status(), ()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
+from linkspan.kernel.nameservice import Openings
 from linkspan.resolver import messages
 from linkspan.resolver.messages import Message, RefusedError, ResolverError
 from linkspan.resolver.units import Unit, to_json
@@ -56,13 +57,13 @@ class Link:
             yield from names
             after, more = (names[-1] if names else ""), bool(names) and bool(answer.get("more"))
 
-    def sockets(self, sandbox: str) -> tuple[socket.socket, socket.socket]:
-        """Return copies of the sandbox's UDP and TCP socket."""
+    def openings(self, sandbox: str) -> Openings:
+        """Return copies of the sandbox's sockets and of its namespace."""
         _, files = self._ask({"op": "sockets", "id": sandbox}, ())
-        if len(files) != 2:
+        if len(files) != messages.MOST_FILES:
             messages.close_all(files)
-            raise ResolverError(f"the resolver gave {len(files)} sockets for sandbox {sandbox[:12]}")
-        return socket.socket(fileno=files[0]), socket.socket(fileno=files[1])
+            raise ResolverError(f"the resolver gave {len(files)} files for sandbox {sandbox[:12]}")
+        return Openings(socket.socket(fileno=files[0]), socket.socket(fileno=files[1]), files[2])
 
     def __enter__(self) -> Self:
         return self

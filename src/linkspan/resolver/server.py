@@ -40,7 +40,7 @@ class Listener:
         self.answered = 0
         self._book = book
         self._forwarder = forwarder
-        self._namespace = -1
+        self.namespace = -1
         self._open_inside: exchange.OpenSocket = exchange.opener()
         self._ready: dict[bytes, bytes] = {}
         self._generation = -1
@@ -55,7 +55,7 @@ class Listener:
     def enter_by(self, namespace: int, visit: Callable[[int, Callable[[], socket.socket]], socket.socket]) -> None:
         """Ask servers `inside` by sockets opened in this namespace (an open file, ours from now on)."""
         self._let_go()
-        self._namespace = namespace
+        self.namespace = namespace
         self._open_inside = exchange.opener(lambda make: visit(namespace, make))
 
     def close(self) -> None:
@@ -206,9 +206,9 @@ class Listener:
                 self._connections -= 1
 
     def _let_go(self) -> None:
-        if self._namespace >= 0:
-            os.close(self._namespace)
-            self._namespace = -1
+        if self.namespace >= 0:
+            os.close(self.namespace)
+            self.namespace = -1
 
 
 def _fitted(answer: bytes, query: wire.Query, *, udp: bool) -> bytes:
