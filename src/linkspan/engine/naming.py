@@ -1,5 +1,6 @@
 """What the resolver is told of a container: its names on its networks, and what holds for its own questions. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -12,6 +13,7 @@ from linkspan.model.network import GatewayMode, IPAddress, Network
 from linkspan.resolver import units
 from linkspan.resolver.units import Server, Unit
 
+_ID = re.compile(r"[0-9a-f]{64}")
 HOST_NAMES = ("host.docker.internal", "gateway.docker.internal")
 """The host as its containers see it: the gateway of their own network."""
 SERVERS_OPTION = "linkspan.dns.servers"
@@ -105,9 +107,9 @@ def ndots_set(container: Container, config: Config, host_options: Sequence[str])
 
 
 def _links(container: Container, network: Network) -> dict[str, str]:
-    """Return alias → name; the short id is a name that no rename takes away."""
+    """Return alias → name; of an id, the short one is a name that no rename takes away."""
     wish = attachment_to(container, network)
-    return {alias: target[:12] for target, alias in wish.links} if wish else {}
+    return {alias: target[:12] if _ID.fullmatch(target) else target for target, alias in wish.links} if wish else {}
 
 
 def _host_names(networks: Sequence[Network], config: Config) -> dict[str, tuple[str, ...]]:
