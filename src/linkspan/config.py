@@ -48,7 +48,8 @@ class Config:
     bip: ipaddress.IPv4Interface | None = None
     fixed_cidr: ipaddress.IPv4Network | None = None
     default_gateway: ipaddress.IPv4Address | None = None
-    mtu: int = 1500
+    mtu: int = 0
+    """Of networks that are not told theirs; 0: the smallest of the host's ways out, whatever becomes of them."""
     icc: bool = True
     ip: ipaddress.IPv4Address = EVERY_ADDRESS
     ip_forward: bool = True
@@ -94,7 +95,7 @@ class Config:
     def __post_init__(self) -> None:
         if self.bridge and self.bip:
             raise InvalidInput("You specified -b & --bip, mutually exclusive options. Please specify only one")
-        if not 68 <= self.mtu <= 65535:
+        if self.mtu and not 68 <= self.mtu <= 65535:
             raise InvalidInput(f"invalid MTU number: {self.mtu}")
         if not self.data_root.is_absolute() or not self.exec_root.is_absolute():
             raise InvalidInput("--data-root and --exec-root must be absolute paths")
@@ -187,7 +188,7 @@ _OPTIONS = (
     _Option(("--bip",), "bip", "bip", ipaddress.IPv4Interface, "address and prefix of the bridge, e.g. 172.17.0.1/16"),
     _Option(("--fixed-cidr",), "fixed-cidr", "fixed_cidr", ipaddress.IPv4Network, "part of the subnet that containers get addresses of"),
     _Option(("--default-gateway",), "default-gateway", "default_gateway", ipaddress.IPv4Address, "gateway of the default network"),
-    _Option(("--mtu",), "mtu", "mtu", _whole, "MTU of the default network, bytes"),
+    _Option(("--mtu",), "mtu", "mtu", _whole, "MTU of networks, bytes; 0: the smallest of the host's ways out"),
     _Option(("--icc",), "icc", "icc", _boolean, "containers of the default network may talk to each other", switch=True),
     _Option(("--ip",), "ip", "ip", ipaddress.IPv4Address, "host address that ports are published on when -p names none"),
     _Option(("--ip-forward",), "ip-forward", "ip_forward", _boolean, "switch net.ipv4.ip_forward on", switch=True),

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from linkspan.kernel import mount, process
 from linkspan.kernel.changes import Change, Changes, What
 from linkspan.kernel.nft import Firewall
 from linkspan.plan import firewall
-from tests.hosts import Host
+from tests.hosts import OUTSIDE_ADDRESS, Host, until
 
 pytestmark = pytest.mark.kernel
 
@@ -24,6 +25,7 @@ class Ears:
     """What was heard so far."""
 
     def __init__(self) -> None:
+        self.changes: Changes
         self.heard: list[Change] = []
         self._news = asyncio.Event()
 
@@ -53,7 +55,7 @@ def listening(host: Host) -> Listener:
     def run(scenario: Scenario, **options: int) -> Ears:
         async def main() -> Ears:
             ears = Ears()
-            changes = Changes(ears.hear, **options)
+            ears.changes = changes = Changes(ears.hear, **options)
             changes.open()
             try:
                 await scenario(ears)
@@ -122,6 +124,47 @@ def test_addresses_routes_and_forwarding_are_heard_of(host: Host, listening: Lis
         await ears.until(Change(What.FORWARDING))
 
     listening(scenario)
+
+
+def test_addresses_routes_and_forwarding_of_ipv6_are_heard_of(host: Host, listening: Listener) -> None:
+    host.sh("ip", "addr", "add", "fd00::1/64", "dev", "lo")
+    host.sh("ip", "route", "add", "fd07::/16", "dev", "lo")
+
+    async def scenario(ears: Ears) -> None:
+        await others(host, "ip", "route", "del", "fd07::/16", "dev", "lo")
+        await ears.until(Change(What.ROUTE))
+        await others(host, "ip", "addr", "del", "fd00::1/64", "dev", "lo")
+        await ears.until(Change(What.ADDRESS))
+        await others(host, "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+        await ears.until(Change(What.FORWARDING))
+
+    listening(scenario)
+
+
+def test_a_new_way_out_and_a_change_of_it_are_heard_of(host: Host, outside: Host, listening: Listener) -> None:
+    async def scenario(ears: Ears) -> None:
+        await others(host, "ip", "route", "add", "default", "via", OUTSIDE_ADDRESS)
+        await ears.until(Change(What.UPLINK))
+        ears.heard.clear()
+        ears.changes.follow((host.run(lambda: socket.if_nametoindex("eth0")),))
+        await others(host, "ip", "link", "set", "eth0", "mtu", "1400")
+        await ears.until(Change(What.UPLINK))
+
+    listening(scenario)
+
+
+def test_an_interface_of_a_container_that_goes_takes_no_address_with_it_that_is_news(host: Host, listening: Listener) -> None:
+    host.sh("ip", "link", "add", "veth1", "up", "type", "veth", "peer", "name", "veth2")
+    host.sh("ip", "link", "set", "veth2", "up")
+    until(lambda: "fe80" in host.sh("ip", "-6", "addr", "show", "veth1"), what="the interface has an address of its link")
+    host.sh("ip", "link", "add", "last", "up", "type", "bridge")
+
+    async def scenario(ears: Ears) -> None:
+        await others(host, "ip", "link", "del", "veth1")
+        await others(host, "ip", "link", "set", "last", "down")  # messages come in order
+        await ears.until(Change(What.LINK, "last"))
+
+    assert {change.what for change in listening(scenario).heard} == {What.LINK}
 
 
 def test_what_is_made_or_comes_up_is_no_news(host: Host, listening: Listener) -> None:

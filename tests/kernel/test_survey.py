@@ -11,7 +11,7 @@ from linkspan.errors import NotFound
 from linkspan.kernel import address, link, neighbour, netns, nft, route, survey
 from linkspan.model.network import IPAddress
 from linkspan.plan import firewall
-from tests.hosts import Host, until
+from tests.hosts import OUTSIDE_ADDRESS, Host, until
 
 pytestmark = pytest.mark.kernel
 
@@ -217,3 +217,34 @@ def test_what_is_tried_on_scratch_has_no_effect_on_anybody(host: Host) -> None:
     assert "chain forward" in scratch.dump()
     assert host.sh("nft", "list", "ruleset") == ""
     assert host.run(nft.Firewall).ruleset() == ""
+
+
+class TestEgressMtu:
+    def test_a_host_without_a_way_out_has_none(self, outside: Host, host: Host) -> None:
+        assert host.run(survey.egress_mtu) is None
+
+    def test_it_is_the_smallest_of_the_interfaces_that_default_routes_lead_to(self, outside: Host, host: Host) -> None:
+        host.sh("ip", "link", "add", "small", "mtu", "1300", "type", "veth", "peer", "name", "peer", "mtu", "1300")
+        host.sh("ip", "link", "set", "small", "up")
+        host.sh("ip", "link", "set", "peer", "up")
+        host.sh("ip", "route", "add", "default", "via", OUTSIDE_ADDRESS)
+        assert host.run(survey.egress_mtu) == 1500
+        host.sh("ip", "-6", "route", "add", "default", "dev", "small", "metric", "9")
+        assert host.run(survey.egress_mtu) == 1300
+
+    def test_a_route_may_have_a_smaller_one(self, outside: Host, host: Host) -> None:
+        host.sh("ip", "route", "add", "default", "via", OUTSIDE_ADDRESS, "mtu", "1420")
+        assert host.run(survey.egress_mtu) == 1420
+
+    def test_a_route_with_several_ways_counts_each(self, outside: Host, host: Host) -> None:
+        host.sh("ip", "link", "add", "other", "mtu", "1280", "type", "veth", "peer", "name", "peer")
+        for name, own in (("other", "10.98.0.1/24"), ("peer", "10.97.0.1/24")):
+            host.sh("ip", "addr", "add", own, "dev", name)
+            host.sh("ip", "link", "set", name, "up")
+        hops = ("nexthop", "via", OUTSIDE_ADDRESS, "nexthop", "via", "10.98.0.2")
+        host.sh("ip", "route", "add", "default", *hops)
+        assert host.run(survey.egress_mtu) == 1280
+
+    def test_the_loopback_leads_nowhere(self, outside: Host, host: Host) -> None:
+        host.sh("ip", "route", "add", "default", "dev", "lo")
+        assert host.run(survey.egress_mtu) is None

@@ -20,11 +20,11 @@ def configured(file: Path, content: object, *flags: str) -> Config:
     return load(["--config-file", str(file), *flags])
 
 
-def test_the_defaults_are_dockers(file: Path) -> None:
+def test_the_defaults_are_dockers_but_for_the_mtu_that_follows_the_host(file: Path) -> None:
     config = configured(file, {})
     assert config.data_root == Path("/var/lib/linkspan")
     assert config.sockets == ("unix:///run/linkspan/linkspan.sock",)
-    assert (config.mtu, config.icc, config.ip, config.ip_forward, config.ip_masq) == (1500, True, IPv4Address(0), True, True)
+    assert (config.mtu, config.icc, config.ip, config.ip_forward, config.ip_masq) == (0, True, IPv4Address(0), True, True)
     assert config.warnings == ()
 
 

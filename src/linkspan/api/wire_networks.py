@@ -3,6 +3,7 @@
 from linkspan.api.times import rfc3339
 from linkspan.engine.views import NetworkView
 from linkspan.model.network import Network, Subnet
+from linkspan.plan import network_options
 
 Json = dict[str, object]
 
@@ -10,6 +11,7 @@ Json = dict[str, object]
 def network_details(view: NetworkView, *, members: bool) -> Json:
     """Render a network; `members` also who is on it, which the list leaves out since API 1.28."""
     network = view.network
+    effective = {network_options.MTU: str(network.mtu)} if network.bridge and network.mtu_follows else {}
     return {
         "Name": network.name,
         "Id": network.id,
@@ -25,7 +27,7 @@ def network_details(view: NetworkView, *, members: bool) -> Json:
         "ConfigFrom": {"Network": network.config_from},
         "ConfigOnly": network.config_only,
         "Containers": _members(view) if members else {},
-        "Options": network.options,
+        "Options": {**network.options, **effective},
         "Labels": network.labels,
     }
 

@@ -1,6 +1,6 @@
 """What a network type must be able to do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -42,6 +42,9 @@ class Driver(Protocol):
 
     def restore(self, network: Network, endpoint: Endpoint, namespace: Path) -> None:
         """Plug an interface that is there in again, and configure it as `attach` does. Idempotent."""
+
+    def resize(self, network: Network, plugged: Iterable[tuple[Endpoint, Path]]) -> None:
+        """Give the network its MTU, and the interfaces of its endpoints in their namespaces too. Idempotent."""
 
     def delete(self, network: Network) -> None:
         """Take the network off the host."""

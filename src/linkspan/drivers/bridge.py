@@ -1,16 +1,17 @@
 """Bridge networks: a Linux bridge on the host, and a veth pair for each endpoint (Docker's `bridge` driver)."""
 
+import contextlib
 import errno
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from linkspan.errors import Conflict, InvalidInput, KernelError
-from linkspan.kernel import address, bridge, link, neighbour, route, sysctl
+from linkspan.errors import Conflict, InvalidInput, KernelError, NotFound
+from linkspan.kernel import address, bridge, link, neighbour, netns, route, sysctl
 from linkspan.model.endpoint import Endpoint, random_mac
 from linkspan.model.network import IPInterface, Network
 from linkspan.plan import firewall
@@ -103,6 +104,14 @@ class BridgeDriver:
         address.restore_inside(namespace, endpoint.interface, [endpoint.ipv4], filter(None, [endpoint.gateway]))
         link.open_port(endpoint.host_interface, hairpin=port.hairpin, isolated=port.isolated)
         neighbour.forget(network.bridge, endpoint.ipv4.ip)
+
+    def resize(self, network: Network, plugged: Iterable[tuple[Endpoint, Path]]) -> None:
+        for endpoint, namespace in plugged:
+            with contextlib.suppress(NotFound), netns.open_socket(namespace) as inside:  # it is being taken away
+                link.set_mtu(endpoint.interface, network.mtu, inside)
+                link.set_mtu(endpoint.host_interface, network.mtu)
+        if not link.is_foreign(network.bridge):
+            link.set_mtu(network.bridge, network.mtu)
 
     def delete(self, network: Network) -> None:
         self._rules.apply(firewall.network_removal(network))

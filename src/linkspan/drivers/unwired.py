@@ -3,7 +3,7 @@
 A container on `host` uses the host's namespace; one on `none` gets a namespace, which always has its loopback interface up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from linkspan.errors import Unsupported
@@ -42,6 +42,9 @@ class UnwiredDriver:
 
     def restore(self, network: Network, endpoint: Endpoint, namespace: Path) -> None:
         """Nothing was attached."""
+
+    def resize(self, network: Network, plugged: Iterable[tuple[Endpoint, Path]]) -> None:
+        """It has no interfaces of its own."""
 
     def delete(self, network: Network) -> None:
         """Nothing was made."""

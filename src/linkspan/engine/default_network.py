@@ -11,9 +11,10 @@ from linkspan.config import Config
 from linkspan.drivers.base import Driver
 from linkspan.engine.forwarding import Forwarding
 from linkspan.errors import Conflict, Forbidden, InvalidInput
-from linkspan.kernel import address, route
+from linkspan.kernel import address, route, survey
 from linkspan.kernel.link import index, is_foreign
 from linkspan.model.network import Network, Subnet
+from linkspan.plan import network_options
 from linkspan.plan.addresses import free_subnet
 from linkspan.store.base import Store
 from linkspan.undo import Undo
@@ -75,11 +76,12 @@ class Predefined:
             logger.warning("an interface %s exists that is not ours: the default network uses %s", DEFAULT_BRIDGE, OTHER_BRIDGE)
         pool = self._pool(known, bridge)
         base = known or Network(id=os.urandom(32).hex(), name="bridge", driver="bridge", created=time.time_ns(), bridge=bridge)
-        return replace(
+        made = replace(
             base,
             bridge=bridge,
             subnets=(pool,),
-            mtu=config.mtu,
+            mtu=config.mtu or base.mtu,
+            mtu_follows=not config.mtu,
             icc=config.icc,
             masquerade=config.ip_masq,
             default_host_ip=config.ip,
@@ -89,9 +91,9 @@ class Predefined:
                 "com.docker.network.bridge.enable_ip_masquerade": str(config.ip_masq).lower(),
                 "com.docker.network.bridge.host_binding_ipv4": str(config.ip),
                 "com.docker.network.bridge.name": bridge,
-                "com.docker.network.driver.mtu": str(config.mtu),
             },
-        )
+        ).fitted(survey.egress_mtu())
+        return replace(made, options=made.options | {network_options.MTU: str(made.mtu)})
 
     def _pool(self, known: Network | None, bridge: str) -> Subnet:
         config = self._config

@@ -6,8 +6,8 @@ from dataclasses import replace
 from linkspan.config import Config
 from linkspan.engine.subnets import Subnets
 from linkspan.errors import Conflict, Forbidden, InvalidInput, NotFound
-from linkspan.kernel import link
-from linkspan.model.network import GatewayMode, Network, Subnet
+from linkspan.kernel import link, survey
+from linkspan.model.network import DEFAULT_MTU, GatewayMode, Network, Subnet
 from linkspan.model.network_request import NetworkRequest
 from linkspan.plan import network_config, network_options
 from linkspan.plan.network_config import Wish
@@ -84,7 +84,8 @@ class Planner:
             ipv4=ipv4,
             ipv6=ipv6,
             internal=request.internal,
-            mtu=self._config.mtu,
+            mtu=self._config.mtu or DEFAULT_MTU,
+            mtu_follows=not self._config.mtu,
             default_host_ip=self._config.ip,
             attachable=request.attachable,
             ipam_driver="default" if request.ipam_driver == "default" else "none",
@@ -93,9 +94,14 @@ class Planner:
             labels=request.labels,
         )
         shaped = network_options.with_options(base, request.options)
-        network = replace(shaped, subnets=self._pools(request, shaped), adopted=self._adopts(shaped))
+        network = replace(shaped, subnets=self._pools(request, shaped), adopted=self._adopts(shaped)).fitted(self._egress_mtu())
         self._check_bridge(network)
         return network, network_options.unknown(request.options)
+
+    def _egress_mtu(self) -> int | None:
+        """What the default network follows need not be looked for again, in a table with the routes of all networks."""
+        default = self._store.network("bridge")
+        return default.mtu if default and default.mtu_follows else survey.egress_mtu()
 
     def _pools(self, request: NetworkRequest, network: Network) -> tuple[Subnet, ...]:
         """Return one pool for each family, IPv4 first; raises Docker's errors."""

@@ -9,7 +9,7 @@ from linkspan.drivers.base import Driver
 from linkspan.engine.files import ContainerFiles
 from linkspan.engine.sandboxes import Sandboxes
 from linkspan.errors import EngineError, NotFound
-from linkspan.kernel import link, mount, netns, process, sysctl, tree
+from linkspan.kernel import link, mount, netns, process, survey, sysctl, tree
 from linkspan.kernel.nft import Firewall
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.endpoint import Endpoint
@@ -46,6 +46,7 @@ class Repairer:
         self._sandboxes, self._files, self._runtime = parts
         self._mends: Mapping[Mend, Callable[[str], None]] = {
             Mend.SETTING: self._setting,
+            Mend.MTU: self._mtu,
             Mend.NETWORK: self._network,
             Mend.NAMESPACE: self._namespace,
             Mend.ENDPOINT: self._endpoint,
@@ -106,6 +107,14 @@ class Repairer:
         network = self._known(network_id)
         with Undo() as undo:
             self._drivers[network.driver].create(network, undo)
+
+    def _mtu(self, network_id: str) -> None:
+        network = self._known(network_id)
+        fitted = network.fitted(survey.egress_mtu())
+        attached = [endpoint for endpoint in self._store.endpoints_on(network_id) if endpoint.attached]
+        plugged = [(endpoint, self._sandboxes.path(endpoint.sandbox)) for endpoint in attached]
+        self._drivers[network.driver].resize(fitted, plugged)
+        self._store.put_network(fitted)
 
     def _namespace(self, sandbox_id: str) -> None:
         """Bind it again by a process that is in it."""

@@ -82,6 +82,10 @@ class Surveyor:
         bridged = (network for network in self._store.networks() if network.bridge)
         return () if self._config.bridge == "none" else tuple(self._drivers[network.driver].possible(network) for network in bridged)
 
+    def uplinks(self) -> tuple[int, ...]:
+        """Return the indexes of the interfaces that lead out of the host: what becomes of their MTU concerns the networks."""
+        return survey.uplinks()
+
     def attached(self) -> tuple[Endpoint, ...]:
         """Return the endpoints that can be looked at from inside."""
         bound = self._bound(sandbox.id for sandbox in self._store.sandboxes())
@@ -125,6 +129,7 @@ class Surveyor:
             links=survey.links() if looked else None,
             addresses=survey.addresses() if looked else {},
             routes=survey.routes() if looked else frozenset(),
+            egress_mtu=survey.egress_mtu() if looked else None,
             settings=_present(wanted.settings),
             namespaces=dict.fromkeys(self._bound(wanted.sandboxes), True) if Part.NAMESPACES in part else None,
             rules={table: Listing.parse(self._rules.dump(table)) for table in wanted.rules},

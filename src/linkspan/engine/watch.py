@@ -34,6 +34,7 @@ MANY = 20
 _PARTS = {
     What.ADDRESS: Part.LINKS,
     What.ROUTE: Part.LINKS,
+    What.UPLINK: Part.LINKS,
     What.FORWARDING: Part.LINKS,
     What.RULES: Part.RULES,
     What.LOST: QUICK,
@@ -124,6 +125,7 @@ class Watch:
     async def _look(self, parts: Part) -> None:
         if Part.LINKS in parts:
             parts |= Part.NAMESPACES  # mending the one needs the other
+            self._changes.follow(await self._kernel.run(self._surveyor.uplinks))
         busy = self._busy()
         differences = await self._kernel.run(partial(self._surveyor.differences, parts))
         judged = [difference for difference in differences if not difference.concerns(busy)]

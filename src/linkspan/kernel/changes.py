@@ -9,13 +9,14 @@ import asyncio
 import contextlib
 import ctypes
 import errno
+import itertools
 import os
 import select
 import socket
 import stat
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -25,9 +26,11 @@ _NETLINK_NETFILTER = 12
 _SO_ATTACH_FILTER = 26
 _LINK, _ADDRESS, _ROUTE, _SETTING = 1 << 0, 1 << 4, 1 << 6, 1 << 23
 """RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, and RTNLGRP_IPV4_NETCONF as a bit."""
+_ADDRESS6, _ROUTE6, _SETTING6 = 1 << 8, 1 << 10, 1 << 24
+"""RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE, and RTNLGRP_IPV6_NETCONF as a bit."""
 _NFTABLES = 1 << 6
 """NFNLGRP_NFTABLES as a bit."""
-_NEWLINK, _DELLINK, _DELADDR, _DELROUTE, _NEWNETCONF = 16, 17, 21, 25, 80
+_NEWLINK, _DELLINK, _DELADDR, _NEWROUTE, _DELROUTE, _NEWNETCONF = 16, 17, 21, 24, 25, 80
 _EVERYTHING = 0xFFFFFFFF
 """All interfaces, all flags."""
 _TABLE_NAME = b"linkspan\0"
@@ -49,6 +52,8 @@ class What(Enum):
     ADDRESS = auto()
     ROUTE = auto()
     """Both: one is gone."""
+    UPLINK = auto()
+    """There is a new default route, or an interface that one leads to has changed."""
     FORWARDING = auto()
     RULES = auto()
     """Something in our table, or the table itself."""
@@ -79,6 +84,7 @@ class Changes:
         self._rules: socket.socket | None = None
         self._mounts: _Mounts | None = None
         self._pause: asyncio.TimerHandle | None = None
+        self._uplinks: tuple[int, ...] = ()
 
     def open(self) -> None:
         """Begin to listen; raises KernelError."""
@@ -87,6 +93,14 @@ class Changes:
             self._open_rules()
             self._mounts = _Mounts()
         asyncio.get_running_loop().add_reader(self._mounts.fd, self._read_mounts, self._mounts)
+
+    def follow(self, uplinks: tuple[int, ...]) -> None:
+        """Tell also of any change of these interfaces, e.g. of their MTU. Raises KernelError."""
+        if uplinks != self._uplinks:
+            self._uplinks = uplinks
+            if self._route is not None:
+                with translated("listen to changes of the host"):
+                    _attach(self._route, _only_losses(uplinks))
 
     def close(self) -> None:
         """Listen no more; may be called twice."""
@@ -101,8 +115,8 @@ class Changes:
             self._mounts = None
 
     def _open_route(self) -> None:
-        groups = _LINK | _ADDRESS | _ROUTE | _SETTING
-        self._route = _listen(socket.NETLINK_ROUTE, groups, _only_losses(), self._buffer)
+        groups = _LINK | _ADDRESS | _ROUTE | _SETTING | _ADDRESS6 | _ROUTE6 | _SETTING6
+        self._route = _listen(socket.NETLINK_ROUTE, groups, _only_losses(self._uplinks), self._buffer)
         asyncio.get_running_loop().add_reader(self._route, self._read_route, self._route)
 
     def _open_rules(self) -> None:
@@ -112,7 +126,7 @@ class Changes:
     def _read_route(self, opened: socket.socket) -> None:
         try:
             for datagram in _datagrams(opened):
-                for change in route_changes(datagram):
+                for change in route_changes(datagram, self._uplinks):
                     self._heard(change)
         except OSError as error:
             _forget(opened)
@@ -147,21 +161,25 @@ class Changes:
         self._heard(Change(What.LOST))
 
 
-def route_changes(datagram: bytes) -> Iterator[Change]:
-    """Yield what a datagram of rtnetlink tells; what cannot be read is left out."""
+def route_changes(datagram: bytes, uplinks: Collection[int] = ()) -> Iterator[Change]:
+    """Yield what a datagram of rtnetlink tells; what cannot be read is left out. `uplinks` are interfaces that default routes lead to."""
     offset = 0
     with contextlib.suppress(struct.error):
         while offset + 16 <= len(datagram):
             length, kind = struct.unpack_from("=IH", datagram, offset)
             if length < 16:
                 return
-            yield from _change(kind, datagram[offset + 16 : offset + length])
+            yield from _change(kind, datagram[offset + 16 : offset + length], uplinks)
             offset += (length + 3) & ~3
 
 
-def _change(kind: int, body: bytes) -> Iterator[Change]:
+def _change(kind: int, body: bytes, uplinks: Collection[int]) -> Iterator[Change]:
     if kind in (_NEWLINK, _DELLINK):
+        if struct.unpack_from("=i", body, 4)[0] in uplinks:
+            yield Change(What.UPLINK)
         yield Change(What.LINK, _name(body))
+    elif kind == _NEWROUTE:
+        yield Change(What.UPLINK)
     elif kind == _DELADDR:
         yield Change(What.ADDRESS)
     elif kind == _DELROUTE:
@@ -211,13 +229,18 @@ def _listen(protocol: int, groups: int, program: bytes, buffer: int) -> socket.s
             opened.setsockopt(socket.SOL_SOCKET, 33, buffer)  # SO_RCVBUFFORCE
         except PermissionError:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        instructions = ctypes.create_string_buffer(program)
-        opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(program) // 8, ctypes.addressof(instructions)))
+        _attach(opened, program)
         opened.bind((0, groups))
     except BaseException:
         opened.close()
         raise
     return opened
+
+
+def _attach(opened: socket.socket, program: bytes) -> None:
+    """Let only what the program accepts come in, in place of an earlier program."""
+    instructions = ctypes.create_string_buffer(program)
+    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(program) // 8, ctypes.addressof(instructions)))
 
 
 def _datagrams(opened: socket.socket) -> Iterator[bytes]:
@@ -259,48 +282,79 @@ def _closing(descriptor: int) -> Iterator[socket.socket | None]:
         yield opened if opened.family == socket.AF_NETLINK and opened.proto == _NETLINK_NETFILTER else None
 
 
-# Programs of the classic packet filter: (code, jump if true, jump if false, operand). It reads numbers as the network orders them, and
-# netlink writes them as the machine does, so every operand is turned round.
+# Programs of the classic packet filter: (code, label if true, label if false, operand); no label: the next one. It reads numbers as the
+# network orders them, and netlink writes them as the machine does, so every operand that is longer than a byte is turned round.
 _LOAD_BYTE, _LOAD_HALF, _LOAD_WORD, _EQUAL, _ANY_BIT, _RETURN = 0x30, 0x28, 0x20, 0x15, 0x45, 0x06
-_TYPE, _SENDER, _FLAGS, _CHANGED, _CONFIGURED = 4, 12, 24, 28, 24
-"""Offsets of nlmsg_type, nlmsg_pid, ifi_flags, ifi_change; and of the interface that a message of RTM_NEWNETCONF is about."""
-_ACCEPT, _DROP = (_RETURN, 0, 0, 0xFFFFFFFF), (_RETURN, 0, 0, 0)
+_TYPE, _SENDER, _INDEX, _FLAGS, _CHANGED, _CONFIGURED = 4, 12, 20, 24, 28, 24
+"""Offsets of nlmsg_type, nlmsg_pid, ifi_index, ifi_flags, ifi_change; and of the interface that RTM_NEWNETCONF is about."""
+_FAMILY, _PREFIX, _ADDRESS_TOLD, _ROUTE_TOLD = 16, 17, 28, 40
+"""Offsets of the family, of a route's length, and of the first address in a message about an address, or about a route of IPv6."""
+_ON_LINK, _TO_MANY = 0xFE80, 0xFF00
+"""How addresses of one link begin, and those of many: every interface of ours comes and goes with some."""
+_Instruction = tuple[int, str, str, int]
 
 
-def _only_losses() -> bytes:
-    """Let through what is gone (an interface, an address, a route), what has gone down, and the forwarding of the whole host.
+def _only_losses(uplinks: Sequence[int] = ()) -> bytes:
+    """Let through what is gone (an interface, an address, a route), what has gone down, the forwarding of the whole host; and what
+    concerns the ways out: a new default route, any change of the uplinks.
 
     An interface that has just been made is down too: the message of its birth says that everything has changed.
     """
     lowest = 0 if sys.byteorder == "little" else 3  # the byte of a word that IFF_UP is in
+    kinds = {_DELLINK: "accept", _DELADDR: "address", _DELROUTE: "route", _NEWROUTE: "new route", _NEWLINK: "link", _NEWNETCONF: "setting"}
     return _program(
-        (_LOAD_HALF, 0, 0, _TYPE),
-        (_EQUAL, 13, 0, _half(_DELLINK)),
-        (_EQUAL, 12, 0, _half(_DELADDR)),
-        (_EQUAL, 11, 0, _half(_DELROUTE)),
-        (_EQUAL, 3, 0, _half(_NEWLINK)),
-        (_EQUAL, 0, 8, _half(_NEWNETCONF)),
-        (_LOAD_WORD, 0, 0, _CONFIGURED),
-        (_EQUAL, 7, 6, _EVERYTHING),
-        (_LOAD_WORD, 0, 0, _CHANGED),
-        (_EQUAL, 4, 0, _EVERYTHING),
-        (_LOAD_BYTE, 0, 0, _CHANGED + lowest),
-        (_ANY_BIT, 0, 2, 1),  # IFF_UP
-        (_LOAD_BYTE, 0, 0, _FLAGS + lowest),
-        (_ANY_BIT, 0, 1, 1),
-        _DROP,
-        _ACCEPT,
+        {
+            "": [(_LOAD_HALF, "", "", _TYPE), *((_EQUAL, label, "", _half(kind)) for kind, label in kinds.items()), _DROP],
+            "setting": [(_LOAD_WORD, "", "", _CONFIGURED), (_EQUAL, "accept", "drop", _EVERYTHING)],
+            "link": [
+                (_LOAD_WORD, "", "", _INDEX),
+                *((_EQUAL, "accept", "", _word(index)) for index in uplinks),
+                (_LOAD_WORD, "", "", _CHANGED),
+                (_EQUAL, "drop", "", _EVERYTHING),
+                (_LOAD_BYTE, "", "", _CHANGED + lowest),
+                (_ANY_BIT, "", "drop", 1),  # IFF_UP
+                (_LOAD_BYTE, "", "", _FLAGS + lowest),
+                (_ANY_BIT, "drop", "accept", 1),
+            ],
+            "new route": [(_LOAD_BYTE, "", "", _PREFIX), (_EQUAL, "accept", "drop", 0)],
+            "address": [*_is_ipv4(), (_LOAD_HALF, "", "", _ADDRESS_TOLD), (_EQUAL, "drop", "accept", _ON_LINK)],
+            "route": [
+                *_is_ipv4(),
+                (_LOAD_BYTE, "", "", _PREFIX),
+                (_EQUAL, "accept", "", 0),
+                (_LOAD_HALF, "", "", _ROUTE_TOLD),
+                (_EQUAL, "drop", "", _ON_LINK),
+                (_EQUAL, "drop", "accept", _TO_MANY),
+            ],
+            "accept": [_ACCEPT],
+            "drop": [_DROP],
+        }
     )
+
+
+def _is_ipv4() -> Sequence[_Instruction]:
+    """Accept what is not of IPv6."""
+    return [(_LOAD_BYTE, "", "", _FAMILY), (_EQUAL, "", "accept", socket.AF_INET6)]
 
 
 def _only_of_others(ports: tuple[int, ...]) -> bytes:
     """Let through what was sent for other sockets than those."""
-    tests = [(_EQUAL, len(ports) - place, 0, _word(port)) for place, port in enumerate(ports)]
-    return _program((_LOAD_WORD, 0, 0, _SENDER), *tests, _ACCEPT, _DROP)
+    tests = [(_EQUAL, "drop", "", _word(port)) for port in ports]
+    return _program({"": [(_LOAD_WORD, "", "", _SENDER), *tests, _ACCEPT], "drop": [_DROP]})
 
 
-def _program(*instructions: tuple[int, int, int, int]) -> bytes:
-    return b"".join(struct.pack("=HBBI", code, yes, no, operand) for code, yes, no, operand in instructions)
+_ACCEPT: _Instruction = (_RETURN, "", "", 0xFFFFFFFF)
+_DROP: _Instruction = (_RETURN, "", "", 0)
+
+
+def _program(parts: Mapping[str, Sequence[_Instruction]]) -> bytes:
+    """Put the parts one after the other, in their order, and turn labels into how far to jump."""
+    starts = dict(zip(parts, itertools.accumulate((len(part) for part in parts.values()), initial=0), strict=False))
+    code = b""
+    for place, (operation, yes, no, operand) in enumerate(itertools.chain.from_iterable(parts.values())):
+        jumps = (starts[label] - place - 1 if label else 0 for label in (yes, no))
+        code += struct.pack("=HBBI", operation, *jumps, operand)
+    return code
 
 
 def _half(number: int) -> int:

@@ -15,9 +15,10 @@ from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SET
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
 
 from linkspan.errors import Conflict, NotFound
-from linkspan.kernel.netlink import host, translated
+from linkspan.kernel.netlink import RouteSocket, host, translated
 from linkspan.model.endpoint import DOOMED_GROUP, OUR_GROUP, random_mac
 
+_IFF_LOOPBACK = 8
 _SKIP_STATISTICS = 8
 """RTEXT_FILTER_SKIP_STATS: half of an answer is counters that nobody here reads."""
 
@@ -72,16 +73,24 @@ def plug(name: str, bridge: str) -> None:
         host().change(RTM_SETLINK, master)
 
 
+def mtu_of(index: int) -> int:
+    """Return the MTU of an interface that leads somewhere, 0 if it is gone or the loopback; equivalent to `ip link show`."""
+    with translated(f"look at interface {index}", {errno.ENODEV: None}):
+        found = host().get(RTM_GETLINK, question(index))
+        return 0 if found["flags"] & _IFF_LOOPBACK else found.get_attr("IFLA_MTU") or 0
+    return 0
+
+
 def set_up(link: str | int) -> None:
     """Bring an interface up; equivalent to `ip link set LINK up`. Raises NotFound."""
     with translated(f"set interface {link} up", {errno.ENODEV: _missing(link)}):
         host().change(RTM_SETLINK, up_message(link))
 
 
-def set_mtu(name: str, mtu: int) -> None:
-    """Set an interface's MTU; equivalent to `ip link set NAME mtu MTU`. Raises NotFound."""
+def set_mtu(name: str, mtu: int, inside: RouteSocket | None = None) -> None:
+    """Set the MTU of an interface, of the socket's namespace if there is one; equivalent to `ip link set NAME mtu MTU`. Raises NotFound."""
     with translated(f"set the MTU of interface {name} to {mtu}", {errno.ENODEV: _missing(name)}):
-        host().change(RTM_SETLINK, _message(name, _mtu(mtu)))
+        (inside or host()).change(RTM_SETLINK, _message(name, _mtu(mtu)))
 
 
 def delete(name: str) -> None:

@@ -48,8 +48,31 @@ def routes() -> frozenset[tuple[IPNetwork, int]]:
 
 def uplinks() -> tuple[int, ...]:
     """Return the indexes of the interfaces that default routes lead to; equivalent to `ip route show default`, with -4 and -6."""
-    leading = (found.get_attr("RTA_OIF") for found in _routes(host()) if found["dst_len"] == 0)
-    return tuple(dict.fromkeys(filter(None, leading)))
+    leading = (index for found in _routes(host()) if found["dst_len"] == 0 for index in _interfaces(found))
+    return tuple(dict.fromkeys(leading))
+
+
+def egress_mtu() -> int | None:
+    """Return the smallest MTU of the host's ways out, None if there are none: of default routes, and of their interfaces.
+
+    Equivalent to the smallest MTU of `ip route show default` and of the interfaces that it names.
+    """
+    defaults = [found for found in _routes(host()) if found["dst_len"] == 0 and found["type"] == _UNICAST]
+    ways = {index for found in defaults for index in _interfaces(found)}
+    if not ways:
+        return None
+    own = (link.mtu_of(index) for index in ways)
+    return min(filter(None, (*own, *map(_route_mtu, defaults))), default=None)
+
+
+def _interfaces(found: nlmsg_base) -> list[int]:
+    """Return the indexes of the interfaces that a route leads to, also of one with several ways."""
+    return [*filter(None, [found.get_attr("RTA_OIF")]), *(hop["oif"] for hop in found.get_attr("RTA_MULTIPATH") or ())]
+
+
+def _route_mtu(found: nlmsg_base) -> int:
+    metrics = found.get_attr("RTA_METRICS")
+    return (metrics and metrics.get_attr("RTAX_MTU")) or 0
 
 
 def inside(namespace: Path, interface: str) -> InsideState | None:

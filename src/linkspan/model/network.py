@@ -1,7 +1,7 @@
 """Networks and their address pools."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
@@ -16,6 +16,12 @@ UNSPECIFIED = IPv4Address(0)
 """0.0.0.0: every address of the host."""
 UNSPECIFIED6 = IPv6Address(0)
 """::, the same of the other family."""
+
+DEFAULT_MTU = 1500
+"""Where nobody has chosen one, and the host has no way out."""
+LEAST_MTU = 68
+LEAST_MTU6 = 1280
+"""RFC 8200, section 5: on a link with less, IPv6 does not work."""
 
 _INTERFACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 
@@ -91,7 +97,9 @@ class Network:
     ipv6: bool = False
     internal: bool = False
     """No way out and none in: neither route nor translation."""
-    mtu: int = 1500
+    mtu: int = DEFAULT_MTU
+    mtu_follows: bool = False
+    """Whether nobody has chosen the MTU: it is the smallest of the host's ways out, and changes with them."""
     icc: bool = True
     """Whether its containers reach each other."""
     masquerade: bool = True
@@ -127,7 +135,7 @@ class Network:
     def __post_init__(self) -> None:
         if self.driver == "bridge" and not self.config_only:
             interface_name(self.bridge)
-        if not 68 <= self.mtu <= 65535:
+        if not LEAST_MTU <= self.mtu <= 65535:
             raise InvalidInput(f"invalid MTU number: {self.mtu}")
 
     def pool(self, version: int) -> Subnet | None:
@@ -137,6 +145,13 @@ class Network:
     def mode(self, version: int) -> GatewayMode:
         """Return how a family, 4 or 6, is joined to the world outside."""
         return self.gateway_mode if version == 4 else self.gateway_mode6
+
+    def fitted(self, egress: int | None) -> "Network":
+        """Return the network with the MTU that it should have when the smallest of the host's ways out is `egress`; None: no way out."""
+        if not self.mtu_follows or egress is None:
+            return self
+        least = LEAST_MTU6 if self.pool(6) else LEAST_MTU
+        return replace(self, mtu=min(max(egress, least), 65535))
 
     @property
     def bridge_addresses(self) -> tuple[IPInterface, ...]:

@@ -21,6 +21,7 @@ class Mend(StrEnum):
 
     SETTING = "set the kernel's setting"
     RULES = "render the ruleset anew"
+    MTU = "give it the MTU of the host's ways out"
     NETWORK = "make what is missing of the network"
     NAMESPACE = "bind the namespace to its file again"
     ENDPOINT = "make the interface anew"
@@ -37,7 +38,7 @@ class Mend(StrEnum):
     """These two are never done: the first not unasked, the second not at all."""
 
 
-_COMMON = frozenset({Mend.SETTING, Mend.NETWORK, Mend.RULES, Mend.ADMIN})
+_COMMON = frozenset({Mend.SETTING, Mend.MTU, Mend.NETWORK, Mend.RULES, Mend.ADMIN})
 """What concerns a whole network, or all of them."""
 
 
@@ -51,6 +52,7 @@ class Kind(StrEnum):
     BRIDGE_ADDRESS = "bridge-address"
     BRIDGE_ROUTE = "bridge-route"
     BRIDGE_MTU = "bridge-mtu"
+    NETWORK_MTU = "network-mtu"
     NAMESPACE_GONE = "namespace-gone"
     INTERFACE_GONE = "interface-gone"
     PORT_LOOSE = "port-loose"
@@ -133,6 +135,8 @@ class Found:
     links: Mapping[str, LinkState] | None = None
     addresses: Mapping[int, tuple[IPInterface, ...]] = field(default_factory=dict)
     """By the interface's index."""
+    egress_mtu: int | None = None
+    """The smallest MTU of the host's ways out; None: there are none, or they were not looked at."""
     routes: frozenset[tuple[IPNetwork, int]] = frozenset()
     """Of the main table: where to, by which interface."""
     namespaces: Mapping[str, bool] | None = None
@@ -199,6 +203,9 @@ def _network(network: Network, wanted: Wanted, found: Found, links: Mapping[str,
     elif _is_foreign(network, wanted, links):
         yield differs(Kind.BRIDGE_FOREIGN, f"the interface {name} is not the bridge that network {network.name} had", Mend.ADMIN)
     else:
+        if (fitted := network.fitted(found.egress_mtu)) != network:
+            fact = f"network {network.name} has an MTU of {network.mtu}, and the smallest way out of the host one of {found.egress_mtu}"
+            yield differs(Kind.NETWORK_MTU, fact if fitted.mtu == found.egress_mtu else f"{fact}: it should be {fitted.mtu}", Mend.MTU)
         if not theirs and bridge.mtu > network.mtu:  # the kernel lowers it to the lowest of its ports
             yield differs(Kind.BRIDGE_MTU, f"the bridge {name} has an MTU of {bridge.mtu}, not {network.mtu}")
         for kind, sentence in _bridge(network, bridge, found):

@@ -16,6 +16,7 @@ _WHY: Mapping[Kind, str] = {
     Kind.BRIDGE_ADDRESS: "it is the containers' way out, and published ports answer by it",
     Kind.BRIDGE_ROUTE: "the host, and who comes by a published port, does not find the containers",
     Kind.BRIDGE_MTU: "larger packets than the network was made for may get lost on their way",
+    Kind.NETWORK_MTU: "packets get lost on their way, or are smaller than they could be",
     Kind.NAMESPACE_GONE: "what runs in it goes on, but nothing can join it, and it ends with its last process",
     Kind.INTERFACE_GONE: _CUT_OFF,
     Kind.PORT_LOOSE: _CUT_OFF,

@@ -8,14 +8,12 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from linkspan.errors import InvalidInput
-from linkspan.model.network import GatewayMode, Network, interface_name
+from linkspan.model.network import LEAST_MTU6, GatewayMode, Network, interface_name
 from linkspan.plan.network_config import boolean
 
 BRIDGE = "com.docker.network.bridge."
 NAME = f"{BRIDGE}name"
 MTU = "com.docker.network.driver.mtu"
-_LEAST_MTU6 = 1280
-"""RFC 8200, section 5: on a link with less, IPv6 does not work."""
 
 
 class _Bad(Exception):
@@ -117,6 +115,8 @@ def with_options(network: Network, options: Mapping[str, str]) -> Network:
         values["default_host_ip6"] = values.pop("default_host_ip")
     if values.get("mtu") == 0:
         del values["mtu"]
+    if "mtu" in values:
+        values["mtu_follows"] = False
     made = replace(network, options=dict(options), **values)  # type: ignore[arg-type]  # each parser returns its field's type
     _check(made)
     return made
@@ -135,5 +135,5 @@ def unknown(options: Mapping[str, str]) -> tuple[str, ...]:
 def _check(network: Network) -> None:
     if GatewayMode.ISOLATED in (network.gateway_mode, network.gateway_mode6) and not network.internal:
         raise InvalidInput("gateway mode 'isolated' can only be used for an internal network")
-    if network.ipv6 and network.mtu < _LEAST_MTU6:
-        raise InvalidInput(f"invalid MTU number: {network.mtu}: IPv6 needs {_LEAST_MTU6} at least")
+    if network.ipv6 and network.mtu < LEAST_MTU6:
+        raise InvalidInput(f"invalid MTU number: {network.mtu}: IPv6 needs {LEAST_MTU6} at least")

@@ -38,6 +38,9 @@ class FakeHost:
     lasting: bool = False
     """Whether a mend is undone at once."""
 
+    def uplinks(self) -> tuple[int, ...]:
+        return ()
+
     def differences(self, part: Part) -> tuple[Difference, ...]:
         self.looked.append(part)
         return self.found if Part.LINKS in part else ()
@@ -96,6 +99,7 @@ Run = Callable[[FakeHost, Scenario], None]
     [
         (What.ADDRESS, Part.LINKS | Part.NAMESPACES),
         (What.ROUTE, Part.LINKS | Part.NAMESPACES),
+        (What.UPLINK, Part.LINKS | Part.NAMESPACES),
         (What.FORWARDING, Part.LINKS | Part.NAMESPACES),
         (What.RULES, Part.RULES),
         (What.MOUNTS, Part.NAMESPACES),
