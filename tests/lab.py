@@ -323,14 +323,15 @@ class Trial:
 
 
 async def clear(engine: Engine) -> None:
-    """Remove every container."""
+    """Remove every container and network."""
     for view in engine.containers.list(all=True):
         with contextlib.suppress(EngineError):
             await engine.lifecycle.remove(view.container.id, force=True)
+    await engine.networks.prune({})
 
 
 async def _busy(engine: Engine) -> frozenset[str]:
-    return engine.lifecycle.busy()
+    return engine.lifecycle.busy() | engine.networks.pending()
 
 
 async def _into(result: "Future[object]", work: Coroutine[Any, Any, object]) -> None:

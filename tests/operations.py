@@ -84,6 +84,18 @@ def execute(name: str, *, detach: bool) -> Work:
     return executed
 
 
+def create_network(name: str, **more: Any) -> Work:
+    return lambda engine: engine.networks.create(NetworkRequest(name=name, **more))
+
+
+def remove_network(name: str) -> Work:
+    async def removed(engine: Engine) -> None:
+        with contextlib.suppress(NotFound):
+            await engine.networks.remove(name)
+
+    return removed
+
+
 async def ensure_running(engine: Engine) -> None:
     with contextlib.suppress(NotModified):
         await engine.lifecycle.start("box")
@@ -128,6 +140,11 @@ def started(*before: Work, mode: str = "bridge", **more: Any) -> Operation:
 
 
 MANY = tuple(PortRequest(port=Port(number), first=number, last=number) for number in range(20000, 21200))
+ALL_OPTIONS = {
+    "com.docker.network.bridge.name": "br-all",
+    "com.docker.network.bridge.enable_icc": "false",
+    "com.docker.network.driver.mtu": "1400",
+}
 BINDS = (
     Mount(kind="tmpfs", target="/scratch", options=("size=1m",)),
     Mount(kind="bind", source="/tmp", target="/host", options=("ro",)),
@@ -213,6 +230,16 @@ OPERATIONS: dict[str, Operation] = {
         passing=asked_to_stop,
     ),
     "end with --rm": Operation(prepare=run("box", auto_remove=True), operate=kill("box"), restore=run("box", auto_remove=True), ends=True),
+    "network create": Operation(operate=create_network("net"), restore=remove_network("net")),
+    "network create, all of it": Operation(
+        prepare=in_order(create_network("net", ipv6=True), remove_network("net")),  # the host forwards IPv6 from then on
+        operate=create_network("net", ipv6=True, labels={"a": "b"}, options=ALL_OPTIONS),
+        restore=remove_network("net"),
+    ),
+    "network rm": Operation(prepare=create_network("net"), operate=remove_network("net"), restore=create_network("net"), ends=True),
+    "network prune": Operation(
+        prepare=create_network("net"), operate=lambda engine: engine.networks.prune({}), restore=create_network("net"), ends=True
+    ),
     "container prune": Operation(
         prepare=in_order(create("box"), create("other")),
         operate=lambda engine: engine.containers.prune({}),

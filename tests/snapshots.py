@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from linkspan.engine.engine import Engine
+from linkspan.model.endpoint import random_mac
 from linkspan.store.codec import encode
 from tests.engines import processes
 
@@ -28,7 +29,9 @@ SMALL = 16 << 10
 """Bytes: of larger files only the size counts."""
 PASSING = ("pid", "monitor_pid", "monitor_start", "created", "started", "finished", "released")
 """Fields of records that differ from run to run."""
-_NAME = re.compile(r"(?<![0-9a-f.])(?:veth[0-9a-f]+|(?:[0-9a-f]{2}:){5}[0-9a-f]{2}|[0-9]+(?:\.[0-9]+){3}|[0-9a-f]{8,64})(?![0-9a-f])")
+_NAME = re.compile(
+    r"(?<![0-9a-f.])(?:(?:veth|br-)[0-9a-f]+|(?:[0-9a-f]{2}:){5}[0-9a-f]{2}|[0-9]+(?:\.[0-9]+){3}|[0-9a-f]{8,64})(?![0-9a-f])"
+)
 """What may be a random name: an interface, a MAC, an address, a number, an id."""
 _CGROUPS = Path("/sys/fs/cgroup")
 _SETTINGS = Path("/proc/thread-self/root/proc/sys/net")
@@ -76,6 +79,9 @@ class Camera:
             if endpoint.address:
                 self._names[str(endpoint.address.ip)] = f"<{name}.address>"
                 self._names[str(int(endpoint.address.ip))] = f"<{name}.number>"
+        for network in filter(lambda known: known.user_defined, store.networks()):
+            mac = random_mac(hashlib.sha256(network.id.encode()).digest())
+            self._names |= {network.id: f"<{network.name}>", network.bridge: f"<{network.name}.bridge>", mac: f"<{network.name}.mac>"}
         for stored in engine.images._images._index.images.values():
             name = next(iter(stored.image.tags), "nameless")
             for key, meaning in ((stored.image.id, name), (stored.manifest, f"{name}.manifest")):

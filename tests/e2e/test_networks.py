@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.engines import Engine
+from tests.hosts import until
 
 pytestmark = pytest.mark.kernel
 
@@ -31,7 +32,7 @@ def test_a_network_is_made_shown_and_removed(engine: Engine) -> None:
     assert found["Labels"] == {"team": "blue"}
     assert "172.18.0.1/24" in engine.host.sh("ip", "-br", "addr", "show", f"br-{made[:12]}")
     assert engine.docker("network", "rm", "web") == "web"
-    assert f"br-{made[:12]}" not in engine.host.sh("ip", "-br", "link")
+    until(lambda: f"br-{made[:12]}" not in engine.host.sh("ip", "-br", "link"), what="the bridge is gone")
     assert "network web not found" in engine.refused("network", "inspect", "web")
 
 

@@ -117,9 +117,9 @@ def test_addresses_routes_and_forwarding_are_heard_of(host: Host, listening: Lis
 
     async def scenario(ears: Ears) -> None:
         await others(host, "ip", "route", "del", "10.7.0.0/16")
-        await ears.until(Change(What.ROUTE))
+        await ears.until(Change(What.ROUTE, "lo"))
         await others(host, "ip", "addr", "del", "10.1.2.3/24", "dev", "lo")
-        await ears.until(Change(What.ADDRESS))
+        await ears.until(Change(What.ADDRESS, "lo"))
         await others(host, "sysctl", "-qw", "net.ipv4.ip_forward=1")
         await ears.until(Change(What.FORWARDING))
 

@@ -46,5 +46,8 @@ class Driver(Protocol):
     def resize(self, network: Network, plugged: Iterable[tuple[Endpoint, Path]]) -> None:
         """Give the network its MTU, and the interfaces of its endpoints in their namespaces too. Idempotent."""
 
+    def retire(self, network: Network) -> tuple[str, ...]:
+        """Take the network out of use at once; returns the interfaces that are still to be deleted (`link.delete_many`): that is slow."""
+
     def delete(self, network: Network) -> None:
         """Take the network off the host."""

@@ -113,6 +113,16 @@ class BridgeDriver:
         if not link.is_foreign(network.bridge):
             link.set_mtu(network.bridge, network.mtu)
 
+    def retire(self, network: Network) -> tuple[str, ...]:
+        self._rules.apply(firewall.network_removal(network))
+        if network.adopted or link.index(network.bridge) is None or link.is_foreign(network.bridge):
+            return ()
+        link.doom(network.bridge)
+        carried: list[IPInterface] = [*address.of(network.bridge), *address.of6(network.bridge)]
+        for present in carried:
+            address.remove(network.bridge, present)  # and the routes with it
+        return (network.bridge,)
+
     def delete(self, network: Network) -> None:
         self._rules.apply(firewall.network_removal(network))
         if not link.is_foreign(network.bridge):

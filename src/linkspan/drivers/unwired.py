@@ -46,5 +46,8 @@ class UnwiredDriver:
     def resize(self, network: Network, plugged: Iterable[tuple[Endpoint, Path]]) -> None:
         """It has no interfaces of its own."""
 
+    def retire(self, network: Network) -> tuple[str, ...]:
+        return ()
+
     def delete(self, network: Network) -> None:
         """Nothing was made."""

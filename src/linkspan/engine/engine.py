@@ -71,6 +71,7 @@ class Engine:
             steps.callback(self.events.close)
             steps.push_async_callback(self.resolution.close)
             steps.push_async_callback(self.lifecycle.shut_down)
+            steps.push_async_callback(self.networks.close)
             steps.push_async_callback(self.upkeep.close)
 
 

@@ -15,6 +15,7 @@ from linkspan.engine.events import Events
 from linkspan.engine.forwarding import Forwarding
 from linkspan.engine.lookup import Lookup
 from linkspan.engine.network_plan import Planner
+from linkspan.engine.retired import Retired
 from linkspan.engine.sandboxes import Sandboxes
 from linkspan.engine.subnets import Subnets
 from linkspan.engine.views import NetworkView, Pruned
@@ -41,6 +42,7 @@ class Networks:
         drivers: Mapping[str, Driver],
         parts: tuple[Sandboxes, Events],
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._store = store
         self._kernel = kernel
         self._drivers = drivers
@@ -50,6 +52,7 @@ class Networks:
         self._subnets = Subnets(config)
         self._planner = Planner(config, store, self._subnets)
         self._predefined = Predefined(config, store, drivers)
+        self._retired = Retired(kernel)
         self._pruning = False
 
     def open(self) -> bool:
@@ -84,14 +87,11 @@ class Networks:
     async def create(self, request: NetworkRequest) -> tuple[str, tuple[str, ...]]:
         """Make a network, all of it or none; returns its id and warnings. Raises Docker's errors."""
         identity, created = os.urandom(32).hex(), time.time_ns()
-        network, warnings = await self._kernel.run(partial(self._create, request, identity, created))
-        self._tell(network, "create")
-        return network.id, warnings
+        return await self._kernel.run(partial(self._create, request, identity, created))
 
     async def remove(self, ref: str) -> None:
         """Remove a network that nobody uses; raises NotFound, Forbidden."""
-        network = await self._kernel.run(partial(self._remove, ref))
-        self._tell(network, "destroy")
+        await self._kernel.run(partial(self._remove, ref))
 
     async def prune(self, filters: Mapping[str, Sequence[str]]) -> Pruned:
         """Remove the networks that nobody uses and that pass Docker's filters; `ids` are names here, as in Docker."""
@@ -137,7 +137,7 @@ class Networks:
             raise InvalidInput("container cannot be connected to multiple networks with one of the networks in private (none) mode")
         raise Unsupported("containers cannot be connected to networks while they exist in this version of linkspan")
 
-    def _create(self, request: NetworkRequest, identity: str, created: int) -> tuple[Network, tuple[str, ...]]:
+    def _create(self, request: NetworkRequest, identity: str, created: int) -> tuple[str, tuple[str, ...]]:
         network, warnings = self._planner.plan(request, identity, created)
         with Undo() as undo:
             self._subnets.add(network)
@@ -145,23 +145,40 @@ class Networks:
             if not network.config_only:
                 driver = self._drivers[network.driver]
                 driver.validate(network)
+                self._retired.finish(network.bridge)
                 driver.create(network, undo)
                 self._forwarding.need(network)
             self._store.put_network(network)
-        return network, warnings
+        self._tell(network, "create")
+        return network.id, warnings
 
-    def _remove(self, ref: str) -> Network:
+    async def close(self) -> None:
+        """Do what was put off."""
+        await self._retired.close()
+
+    def pending(self) -> frozenset[str]:
+        """Return the interfaces of removed networks that are still to be deleted."""
+        return self._retired.pending()
+
+    def _remove(self, ref: str) -> None:
         network = self._lookup.network(ref)
         if network.name in PREDEFINED:
             raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
         self._check_unused(network)
+        left: tuple[str, ...] = ()
         with Undo() as undo:
             if not network.config_only:
-                undo.push(f"make network {network.name} again", partial(self._make, network))
-                self._drivers[network.driver].delete(network)
+                undo.push(f"make network {network.name} again", partial(self._make_again, network))
+                left = self._drivers[network.driver].retire(network)
             self._store.delete_network(network.id)
         self._subnets.remove(network)
-        return network
+        self._loop.call_soon_threadsafe(self._retired.add, left)
+        self._tell(network, "destroy")
+
+    def _make_again(self, network: Network) -> None:
+        if network.bridge and not network.adopted and link.index(network.bridge) is not None:
+            link.revive(network.bridge)
+        self._make(network)
 
     def _make(self, network: Network) -> None:
         with Undo() as undo:
@@ -184,5 +201,7 @@ class Networks:
         return f'name:"{owner.name if owner else ""}" id:"{endpoint.id[:12]}"'
 
     def _tell(self, network: Network, action: str) -> None:
-        self._events.publish("network", action, network.id, {"name": network.name, "type": network.driver})
+        """Say what has been done, also if the client has hung up meanwhile."""
+        attributes = {"name": network.name, "type": network.driver}
+        self._loop.call_soon_threadsafe(self._events.publish, "network", action, network.id, attributes)
         logger.info("network %s %s (%s)", action, network.name, network.id[:12])

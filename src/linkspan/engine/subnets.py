@@ -2,14 +2,15 @@
 
 import hashlib
 from collections.abc import Iterable
-from ipaddress import IPv4Network
+from ipaddress import ip_address, ip_network
 
 from linkspan.config import Config
-from linkspan.errors import Forbidden
-from linkspan.kernel import address, route
+from linkspan.errors import Forbidden, InvalidInput
+from linkspan.kernel.territory import Territory
 from linkspan.model.network import IPNetwork, Network
 from linkspan.plan.network_config import Wish
 from linkspan.plan.pools import DEFAULT_POOLS, Chooser, Prefixes, unique_local
+from linkspan.resolver.hostfile import host_resolver
 
 OVERLAP = "invalid pool request: Pool overlaps with other one on this address space"
 
@@ -19,6 +20,9 @@ class Subnets:
 
     def __init__(self, config: Config) -> None:
         self._ours = Prefixes()
+        self._resolv_conf = config.resolv_conf
+        self._host = Prefixes()
+        self._territory: Territory | None = None
         self._reserved = Prefixes(config.reserved_subnets)
         identity = hashlib.sha256(str(config.data_root).encode()).digest()
         given = config.address_pools
@@ -40,18 +44,47 @@ class Subnets:
         """Give the subnets of a network back."""
         for subnet in _held(network):
             self._ours.discard(subnet)
-        self._chooser.freed()
+            self._chooser.freed(subnet)
 
     def subnet(self, wish: Wish) -> IPNetwork:
         """Return the subnet that is asked for, or a free one; raises Forbidden if another network has it, InvalidInput if none is free."""
         if wish.subnet is None:
-            return self._chooser.choose(wish.version, (self._ours, self._reserved, self._host()), wish.prefix)
+            return self._free(wish)
         if self._ours.overlapping(wish.subnet):
             raise Forbidden(OVERLAP)
         return wish.subnet
 
-    def _host(self) -> Prefixes:
-        return Prefixes((*route.connected_subnets(""), *(IPv4Network(entry) for entry in address.local())))
+    def overlap(self, subnet: IPNetwork) -> IPNetwork | None:
+        """Return what the host uses of a subnet that is none of ours yet, None if nothing."""
+        return self._taken_by_host(anew=False).overlapping(subnet)
+
+    def _free(self, wish: Wish) -> IPNetwork:
+        """Choose; before it is said that nothing is free, the host is asked anew: of some routes that go nobody is told."""
+        named = (server.partition("%")[0] for server in host_resolver(self._resolv_conf).servers)
+        servers = Prefixes(ip_network(server) for server in named if _is_address(server))
+        try:
+            return self._chooser.choose(wish.version, (self._ours, self._reserved, self._taken_by_host(anew=False), servers), wish.prefix)
+        except InvalidInput:
+            return self._chooser.choose(wish.version, (self._ours, self._reserved, self._taken_by_host(anew=True), servers), wish.prefix)
+
+    def _taken_by_host(self, *, anew: bool) -> Prefixes:
+        if self._territory is None:
+            self._territory = Territory()
+        came, went = self._territory.changes(anew=anew)
+        for subnet in came.elements():
+            self._host.add(subnet)
+        for subnet in went.elements():
+            self._host.discard(subnet)
+            self._chooser.freed(subnet)
+        return self._host
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _held(network: Network) -> Iterable[IPNetwork]:

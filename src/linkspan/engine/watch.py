@@ -81,7 +81,7 @@ class Watch:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def _heard(self, change: Change) -> None:
-        if change.what is What.LINK:
+        if change.what is What.LINK or (change.what in (What.ADDRESS, What.ROUTE) and change.name):
             self._links.add(change.name)
             self._wake.set()
         elif change.what is not What.MOUNTS:
@@ -105,6 +105,8 @@ class Watch:
             await asyncio.sleep(CALM)
             self._wake.clear()
             links, self._links = self._links, set()
+            if links:
+                await self._kernel.run(_nothing)  # what is being removed now is nobody's then
             parts, self._parts = self._parts | self._part_of(links), Part(0)
             try:
                 if parts:
@@ -166,6 +168,10 @@ class Watch:
                 logger.error("cannot be mended: %s: %s", difference.sentence, reason)
             with contextlib.suppress(EngineError):  # a full disk
                 self._repairer.mark(difference, reason)
+
+
+def _nothing() -> None:
+    """A job that only waits for those before it."""
 
 
 def _said(differences: Sequence[Difference]) -> str:

@@ -34,8 +34,9 @@ _NEWLINK, _DELLINK, _DELADDR, _NEWROUTE, _DELROUTE, _NEWNETCONF = 16, 17, 21, 24
 _EVERYTHING = 0xFFFFFFFF
 """All interfaces, all flags."""
 _TABLE_NAME = b"linkspan\0"
-_IFINFO = 16
-_IFLA_IFNAME = 3
+_IFINFO, _RTMSG, _IFADDR_INDEX = 16, 12, 4
+"""Lengths of the heads of messages about links and routes; where that about an address has the interface."""
+_IFLA_IFNAME, _RTA_OIF = 3, 4
 _BUFFER = 1 << 20
 """Bytes that may wait to be read: some thousand messages, when many interfaces go at once."""
 _MOUNTS_PAUSE = 0.3
@@ -65,7 +66,7 @@ class What(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change; `name` is the interface's, of a link."""
+    """One change; `name` is the interface's, of a link, an address or a route: empty if it is gone, or there is none."""
 
     what: What
     name: str = ""
@@ -181,23 +182,34 @@ def _change(kind: int, body: bytes, uplinks: Collection[int]) -> Iterator[Change
     elif kind == _NEWROUTE:
         yield Change(What.UPLINK)
     elif kind == _DELADDR:
-        yield Change(What.ADDRESS)
+        yield Change(What.ADDRESS, _interface(struct.unpack_from("=I", body, _IFADDR_INDEX)[0]))
     elif kind == _DELROUTE:
-        yield Change(What.ROUTE)
+        out = _attribute(body, _RTMSG, _RTA_OIF)
+        yield Change(What.ROUTE, _interface(struct.unpack_from("=I", out)[0]) if out else "")
     elif kind == _NEWNETCONF:
         yield Change(What.FORWARDING)
 
 
 def _name(body: bytes) -> str:
-    offset = _IFINFO
+    return _attribute(body, _IFINFO, _IFLA_IFNAME).rstrip(b"\0").decode(errors="replace")
+
+
+def _attribute(body: bytes, offset: int, wanted: int) -> bytes:
     while offset + 4 <= len(body):
         length, kind = struct.unpack_from("=HH", body, offset)
-        if kind == _IFLA_IFNAME:
-            return body[offset + 4 : offset + length].rstrip(b"\0").decode(errors="replace")
+        if kind == wanted:
+            return body[offset + 4 : offset + length]
         if length < 4:
             break
         offset += (length + 3) & ~3
-    return ""
+    return b""
+
+
+def _interface(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except (OSError, OverflowError):
+        return ""
 
 
 class _Mounts:

@@ -109,10 +109,21 @@ def delete_many(names: Iterable[str]) -> None:
         return
     for name in doomed:
         # RTM_SETLINK and not RTM_NEWLINK: with that, older kernels take a name that is gone as "all of this group".
-        with translated(f"delete interface {name}", {errno.ENODEV: None}):
-            host().change(RTM_SETLINK, _message(name, [("IFLA_GROUP", DOOMED_GROUP)]))
+        doom(name)
     with translated("delete interfaces", {errno.ENODEV: None}):
         host().change(RTM_DELLINK, _message(0, [("IFLA_GROUP", DOOMED_GROUP)]))
+
+
+def doom(name: str) -> None:
+    """Mark an interface that is to be deleted; equivalent to `ip link set NAME group DOOMED`. Idempotent."""
+    with translated(f"mark interface {name}", {errno.ENODEV: None}):
+        host().change(RTM_SETLINK, _message(name, [("IFLA_GROUP", DOOMED_GROUP)]))
+
+
+def revive(name: str) -> None:
+    """Take the mark off again; equivalent to `ip link set NAME group OURS`. Raises NotFound."""
+    with translated(f"mark interface {name}", {errno.ENODEV: _missing(name)}):
+        host().change(RTM_SETLINK, _message(name, [("IFLA_GROUP", OUR_GROUP)]))
 
 
 def index(name: str) -> int | None:

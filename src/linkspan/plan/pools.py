@@ -85,9 +85,12 @@ class Chooser:
                     return found
         raise InvalidInput("all predefined address pools have been fully subnetted")
 
-    def freed(self) -> None:
-        """Begin at the beginning again: something is not taken any more."""
-        self._floors.clear()
+    def freed(self, subnet: IPNetwork) -> None:
+        """Look there again: something that overlapped it is not taken any more."""
+        for pool, floor in self._floors.items():
+            if pool.base.overlaps(subnet):
+                slot = (int(subnet.network_address) - int(pool.base.network_address)) >> (pool.base.max_prefixlen - pool.size)
+                self._floors[pool] = min(floor, max(slot, 0))
 
     def _first(self, pool: AddressPool, taken: Sequence[Prefixes]) -> IPNetwork | None:
         bits = pool.base.max_prefixlen - pool.size

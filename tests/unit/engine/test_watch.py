@@ -121,6 +121,8 @@ def test_interfaces_of_others_are_not_looked_at(run: Run) -> None:
 
     async def scenario(watching: Watch) -> None:
         watching._heard(Change(What.LINK, "wlan0"))
+        watching._heard(Change(What.ADDRESS, "wlan0"))
+        watching._heard(Change(What.ROUTE, "wlan0"))
         watching._heard(Change(What.RULES))
         await until(lambda: host.looked)
         assert host.looked == [Part.RULES]

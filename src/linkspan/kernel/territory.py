@@ -1,0 +1,226 @@
+"""Where the host itself is, and where its routes lead, of every table and both families: what a new network must keep clear of.
+
+Asking for all of it takes longer the more networks there are: each has an address and five routes. So it is asked for once, and
+followed from then on: the kernel puts every change into a socket's queue before the change returns, and the queue is read before
+each answer (rtnetlink(7), RTMGRP_*). Nobody is told of the routes that go with a device; so now and then it is asked for anew.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import struct
+import time
+import weakref
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
+from itertools import chain
+from typing import NamedTuple
+
+from linkspan.kernel.netlink import translated
+
+Subnet = IPv4Network | IPv6Network
+
+_GROUPS = 0x10 | 0x40 | 0x100 | 0x400
+"""RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE."""
+_NEWADDR, _DELADDR, _GETADDR, _NEWROUTE, _DELROUTE, _GETROUTE = 20, 21, 22, 24, 25, 26
+_DONE, _ERROR = 3, 2
+_REQUEST_DUMP, _INTERRUPTED = 0x301, 0x10
+_CLONED = 0x200
+_UNICAST, _LOCAL = 1, 2
+_DESTINATION, _INTERFACE, _PRIORITY, _TABLE = 1, 4, 6, 15
+_ADDRESS, _LOCAL_ADDRESS = 1, 2
+_SHORTEST = 8
+"""A route of a shorter prefix is a default route in all but name: VPNs put 0.0.0.0/1 and 128.0.0.0/1 beside the true one."""
+_BUFFER = 2 << 20
+_LARGEST = 1 << 16
+_FRESH = 30.0
+"""Seconds after which it is asked for anew."""
+_ATTEMPTS = 20
+_PATIENCE = 60
+
+
+class Place(NamedTuple):
+    """A subnet that the host uses: an address of its own, or where a route leads."""
+
+    subnet: Subnet
+    interface: int
+    """The index of the interface; 0: of none, or of several."""
+    table: int
+    """The routing table; 0: it is an address."""
+    priority: int = 0
+
+
+class Territory:
+    """Follows what the host uses. Belongs to the namespace that it was made in, and to the thread that uses it."""
+
+    def __init__(self) -> None:
+        self._places: defaultdict[int, set[Place]] = defaultdict(set)
+        self._came: Counter[Subnet] = Counter()
+        self._went: Counter[Subnet] = Counter()
+        self._asked = -_FRESH
+        self._news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
+        self.close = weakref.finalize(self, self._news.close)
+        """Follow no more; may be called twice, and is called when nobody asks any more."""
+        with contextlib.suppress(PermissionError):
+            self._news.setsockopt(socket.SOL_SOCKET, 33, _BUFFER)  # SO_RCVBUFFORCE
+        self._news.bind((0, _GROUPS))
+
+    def places(self, *, anew: bool = False) -> frozenset[Place]:
+        """Return all that the host uses now; equivalent to `ip addr; ip route show table all`. Raises KernelError."""
+        self._look(anew=anew)
+        return frozenset(chain.from_iterable(self._places.values()))
+
+    def changes(self, *, anew: bool = False) -> tuple[Counter[Subnet], Counter[Subnet]]:
+        """Return what has come, and what has gone, since it was last called. Raises KernelError."""
+        self._look(anew=anew)
+        changes = self._came, self._went
+        self._came, self._went = Counter(), Counter()
+        return changes
+
+    def _look(self, *, anew: bool) -> None:
+        with translated("look at the host's addresses and routes"):
+            complete = self._follow()
+            if anew or not complete or time.monotonic() - self._asked > _FRESH:
+                self._asked = time.monotonic()
+                self._replace({place for _, place in _everything()})
+
+    def _follow(self) -> bool:
+        """Read what has changed; returns whether the kernel could tell all of it."""
+        complete = True
+        while True:
+            try:
+                datagram = self._news.recv(_LARGEST)
+            except BlockingIOError:
+                return complete
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                complete = False
+                continue
+            for kind, place in _places(datagram):
+                if kind in (_NEWADDR, _NEWROUTE):
+                    self._add(place)
+                else:
+                    self._remove(place)
+                    if kind == _DELADDR:
+                        self._left(place)
+
+    def _left(self, address: Place) -> None:
+        """An interface that has lost its last address has lost its routes before, if it went with it: nobody is told of those."""
+        family = [place for place in self._places[address.interface] if place.subnet.version == address.subnet.version]
+        if all(place.table for place in family):
+            for place in family:
+                self._remove(place)
+        if not self._places[address.interface]:
+            del self._places[address.interface]
+
+    def _replace(self, present: set[Place]) -> None:
+        known = set(chain.from_iterable(self._places.values()))
+        for place in present - known:
+            self._add(place)
+        for place in known - present:
+            self._remove(place)
+
+    def _add(self, place: Place) -> None:
+        if place not in self._places[place.interface]:
+            self._places[place.interface].add(place)
+            self._came[place.subnet] += 1
+
+    def _remove(self, place: Place) -> None:
+        if place in self._places[place.interface]:
+            self._places[place.interface].discard(place)
+            self._went[place.subnet] += 1
+
+
+def _everything() -> list[tuple[int, Place]]:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as asking:
+        asking.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _PATIENCE, 0))
+        asking.bind((0, 0))
+        questions = ((_GETADDR, socket.AF_INET), (_GETADDR, socket.AF_INET6), (_GETROUTE, socket.AF_INET), (_GETROUTE, socket.AF_INET6))
+        return [found for kind, family in questions for found in _dump(asking, kind, family)]
+
+
+def _dump(asking: socket.socket, kind: int, family: int) -> list[tuple[int, Place]]:
+    for _ in range(_ATTEMPTS):
+        body = struct.pack("=BBBBI", family, 0, 0, 0, 0) if kind == _GETADDR else struct.pack("=BBBBBBBBI", family, *bytes(7), 0)
+        asking.send(struct.pack("=IHHII", 16 + len(body), kind, _REQUEST_DUMP, 0, 0) + body)
+        found: list[tuple[int, Place]] = []
+        whole = going = True
+        while going:
+            datagram = asking.recv(_LARGEST)
+            for message, flags, content in _messages(datagram):
+                whole = whole and not flags & _INTERRUPTED
+                if message == _ERROR and (code := -struct.unpack_from("=i", content)[0]):
+                    raise OSError(code, os.strerror(code))
+                going = going and message not in (_DONE, _ERROR)
+            found += _places(datagram)
+        if whole:
+            return found
+    raise OSError(errno.EINTR, "it changes faster than the kernel tells it")
+
+
+def _messages(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:
+    offset = 0
+    while offset + 16 <= len(datagram):
+        length, kind, flags = struct.unpack_from("=IHH", datagram, offset)
+        if length < 16:
+            return
+        yield kind, flags, datagram[offset + 16 : offset + length]
+        offset += (length + 3) & ~3
+
+
+def _places(datagram: bytes) -> Iterator[tuple[int, Place]]:
+    """Yield what a datagram tells of addresses and routes, with the kind of the message; what is no matter to networks is left out."""
+    for kind, _, body in _messages(datagram):
+        read = _READERS.get(kind)
+        with contextlib.suppress(struct.error, ValueError):
+            place = read(body) if read else None
+            if place is not None and _matters(place.subnet):
+                yield kind, place
+
+
+def _matters(subnet: Subnet) -> bool:
+    """Whether it is neither a default route, also in disguise, nor of addresses that no network can have."""
+    first = subnet.network_address
+    return subnet.prefixlen >= _SHORTEST and not (first.is_link_local or first.is_multicast or first.is_loopback)
+
+
+def _route(body: bytes) -> Place | None:
+    family, length, _, _, table, _, _, kind, flags = struct.unpack_from("=BBBBBBBBI", body)
+    if kind not in (_UNICAST, _LOCAL) or flags & _CLONED or family not in (socket.AF_INET, socket.AF_INET6):
+        return None  # what leads nowhere (blackhole) is in nobody's way
+    attributes = dict(_attributes(body, 12))
+    if _DESTINATION not in attributes:
+        return None  # a default route
+
+    def number(attribute: int, default: int = 0) -> int:
+        return int.from_bytes(attributes[attribute], "little" if struct.pack("=H", 1)[0] else "big") if attribute in attributes else default
+
+    return Place(_subnet(attributes[_DESTINATION], length), number(_INTERFACE), number(_TABLE, table), number(_PRIORITY))
+
+
+def _address(body: bytes) -> Place | None:
+    family, _, _, _, index = struct.unpack_from("=BBBBI", body)
+    attributes = dict(_attributes(body, 8))
+    own = attributes.get(_LOCAL_ADDRESS) or attributes.get(_ADDRESS)
+    if own is None or family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    return Place(_subnet(own, 8 * len(own)), index, 0)
+
+
+def _subnet(packed: bytes, length: int) -> Subnet:
+    return IPv4Network((packed, length)) if len(packed) == 4 else IPv6Network((packed, length))
+
+
+def _attributes(body: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
+    while offset + 4 <= len(body):
+        length, kind = struct.unpack_from("=HH", body, offset)
+        if length < 4:
+            return
+        yield kind & 0x3FFF, body[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+
+
+_READERS = {_NEWROUTE: _route, _DELROUTE: _route, _NEWADDR: _address, _DELADDR: _address}
