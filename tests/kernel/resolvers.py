@@ -12,6 +12,7 @@ from typing import Any, Self
 from linkspan.kernel import nameservice
 from linkspan.plan.nameservice import SERVER, ruleset
 from linkspan.resolver.link import Link
+from linkspan.resolver.listening import Listening
 from linkspan.resolver.units import Member, Network, Sandbox, Unit
 from tests.hosts import Host, Namespace, until
 
@@ -47,10 +48,10 @@ class Resolver:
 
     def serve(self, name: str, where: Namespace, *, more: Sequence[Unit] = (), **fields: Any) -> None:
         """Serve names in a namespace as those of the sandbox `name`, which is on the network `net` unless `fields` say otherwise."""
-        openings = nameservice.open_sockets(where.path, SERVER, ruleset)
-        with contextlib.closing(openings):
+        listening = Listening(*nameservice.open_sockets(where.path, SERVER, ruleset))
+        with contextlib.closing(listening):
             unit = Sandbox(**{"id": name, "networks": (NETWORK.id,), **fields})
-            self.link.change([NETWORK, *more, unit], files=openings.files)
+            self.link.change([NETWORK, *more, unit], files=listening.files)
 
     def tell(self, name: str, **fields: Any) -> None:
         """Change what holds for a sandbox that is served."""

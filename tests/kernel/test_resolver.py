@@ -410,16 +410,16 @@ def test_what_is_not_told_again_is_swept(resolver: Resolver, container: Host) ->
 def test_another_resolver_takes_the_sockets_over_and_no_question_is_lost(host: Host, resolver: Resolver, container: Host) -> None:
     resolver.know("web", "172.18.0.2")
     assert list(resolver.link.held()) == ["c1"]
-    openings = resolver.link.openings("c1")
+    listening = resolver.link.listening("c1")
     resolver.kill()
 
     def ask_between() -> socket.socket:
         return _asking(question("web").pack())
 
-    with container.run(ask_between) as asking, contextlib.closing(openings):
+    with container.run(ask_between) as asking, contextlib.closing(listening):
         resolver.start()
         units: list[Unit] = [Network(id="n", name="net"), Member(id="e", network="n", names=("web",), addresses=("172.18.0.7",))]
-        resolver.link.change([*units, Sandbox(id="c1", networks=("n",))], files=openings.files)
+        resolver.link.change([*units, Sandbox(id="c1", networks=("n",))], files=listening.files)
         assert str(DNSRecord.parse(asking.recv(512)).rr[0].rdata) == "172.18.0.7"
 
 

@@ -113,7 +113,7 @@ class Launcher:
         try:
             running = await self._create(container, prepared)
         except BaseException:
-            await asyncio.wait([naming])  # to its end: it may just be opening sockets
+            await _to_its_end(naming)
             raise
         place.reservation.close()  # the monitor holds them now
         try:
@@ -136,7 +136,7 @@ class Launcher:
             self._store.put_container(started)
             self.sandboxes.joined(container.id)
         except BaseException:
-            await asyncio.wait([naming])
+            await _to_its_end(naming)
             await asyncio.shield(self._runtime.delete(container.id))
             raise
         return started
@@ -167,6 +167,13 @@ class Launcher:
                 raise InvalidInput(f"could not get container for {target_id}: No such container: {target_id}")
             if not target.state.running:
                 raise EngineError(f"Cannot link to a non running container: /{target.name} AS /{container.name}/{alias}")
+
+
+async def _to_its_end(task: asyncio.Task[None]) -> None:
+    """Wait for what is not to be left half done, sockets being opened for one; how it ended matters no more."""
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()
 
 
 def start_code(message: str) -> int:

@@ -16,13 +16,13 @@ from linkspan.config import Config
 from linkspan.engine import naming
 from linkspan.errors import EngineError, NotFound
 from linkspan.kernel import nameservice, process
-from linkspan.kernel.nameservice import Openings
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.container import Container
 from linkspan.plan.nameservice import SERVER, ruleset
 from linkspan.resolver import messages
 from linkspan.resolver.hostfile import host_resolver
 from linkspan.resolver.link import Link
+from linkspan.resolver.listening import Listening
 from linkspan.resolver.messages import Message, RefusedError, ResolverError
 from linkspan.resolver.units import Sandbox, Unit, kind_of
 from linkspan.store.base import Store
@@ -51,7 +51,7 @@ class Resolution:
         self._told: dict[_Key, Unit] = {}
         self._of: dict[str, frozenset[_Key]] = {}
         """What was told of each container."""
-        self._openings: dict[str, Openings] = {}
+        self._listening: dict[str, Listening] = {}
         self._served: set[str] = set()
         """Those whose sockets this resolver has."""
         self._starting: set[str] = set()
@@ -62,18 +62,23 @@ class Resolution:
         """Take over the resolver of a former engine, if there is one. It goes on with what that one told it, until `taken_over`."""
         async with self._lock:
             try:
-                await asyncio.to_thread(self._adopt)
+                link, self._watched = await asyncio.to_thread(self._connected)
+                self._link = link
+                stays = await asyncio.to_thread(self._adopt, link)
             except ResolverError as error:
                 logger.debug("%s", error)
-            else:
+                stays = False
+            if stays:
                 self._watch()
+            else:
+                self._hang_up()
 
     async def taken_over(self) -> None:
         """Tell a resolver of a former engine how things are now; what that one told and what holds no more is forgotten."""
         async with self._lock:
             for sandbox in self._store.sandboxes():
                 self._note(sandbox.id, self._units(sandbox.id))
-            for stale in self._openings.keys() - {key for kind, key in self._told if kind == "sandbox"}:
+            for stale in self._listening.keys() - {key for kind, key in self._told if kind == "sandbox"}:
                 self._close_sockets(stale)
             if self._link or self._needed():
                 await self._tell_everything()
@@ -89,7 +94,7 @@ class Resolution:
                 with contextlib.suppress(ResolverError):
                     await asyncio.to_thread(self._link.ask, "end")
             self._hang_up()
-            for sandbox in tuple(self._openings):
+            for sandbox in tuple(self._listening):
                 self._close_sockets(sandbox)
 
     async def started(self, container: Container) -> None:
@@ -127,7 +132,7 @@ class Resolution:
 
     async def trace(self, container: Container, name: str, kind: int) -> Message:
         """Ask for a name as the container would, and return each step; raises NotFound if names are not served in its namespace."""
-        if container.sandbox not in self._openings:
+        if container.sandbox not in self._listening:
             raise NotFound(f"container {container.name} is on no network with names: it asks the servers of its /etc/resolv.conf itself")
         return await asyncio.to_thread(self._ask_apart, "trace", {"id": container.sandbox, "name": name, "type": kind})
 
@@ -179,7 +184,7 @@ class Resolution:
         if not changed and not gone:
             return
         served = next((unit.id for unit in changed if isinstance(unit, Sandbox)), "")
-        if served and served not in self._openings:
+        if served and served not in self._listening:
             await self._listen(served)
         if self._reviving and not self._reviving.done():
             return
@@ -197,7 +202,7 @@ class Resolution:
     async def _listen(self, sandbox: str) -> None:
         """Open the sockets of a sandbox."""
         path = self._config.exec_root / "netns" / sandbox
-        self._openings[sandbox] = await self._kernel.run(partial(nameservice.open_sockets, path, SERVER, ruleset))
+        self._listening[sandbox] = Listening(*await self._kernel.run(partial(nameservice.open_sockets, path, SERVER, ruleset)))
 
     def _put(self, link: Link, changed: Sequence[Unit], gone: Sequence[_Key] = ()) -> None:
         """Tell changes, with the sockets of the sandbox among them if this resolver has not got them yet."""
@@ -206,13 +211,13 @@ class Resolution:
         if not sandbox or sandbox in self._served:
             link.change(changed, gone)
             return
-        link.change(changed, gone, files=self._openings[sandbox].files)
+        link.change(changed, gone, files=self._listening[sandbox].files)
         self._served.add(sandbox)
 
     async def _begin(self) -> None:
         """Start a resolver, and tell it everything."""
         await self._start()
-        await asyncio.to_thread(self._connect)
+        self._link, self._watched = await asyncio.to_thread(self._connected)
         self._watch()
         await self._tell_everything()
 
@@ -238,7 +243,7 @@ class Resolution:
     async def _tell_everything(self) -> None:
         """Tell all there is. Sockets that are not there are opened: neither the former engine nor the former resolver lives."""
         for kind, sandbox in tuple(self._told):
-            if kind == "sandbox" and sandbox not in self._openings:
+            if kind == "sandbox" and sandbox not in self._listening:
                 try:
                     await self._listen(sandbox)
                 except EngineError as error:
@@ -258,26 +263,26 @@ class Resolution:
                 logger.error("names are not as they should be: %s", error)  # noqa: TRY400  all others are served
         link.ask("commit")
 
-    def _connect(self) -> None:
-        self._link, self._watched = Link(self._config.exec_root), Link(self._config.exec_root)
-
-    def _adopt(self) -> None:
-        """Connect to a resolver that runs, and get copies of its sockets; one of another version is replaced."""
-        self._connect()
-        link = self._link
-        assert link is not None, "it is connected"  # noqa: S101
+    def _connected(self) -> tuple[Link, Link]:
+        """Return the connection that is asked, and the one that is watched."""
+        link = Link(self._config.exec_root)
         try:
-            hello = link.ask("hello")
-            for sandbox in list(link.held()):
-                self._openings[sandbox] = link.openings(sandbox)
-                self._served.add(sandbox)
-            if hello.get("protocol") != messages.PROTOCOL:
-                link.ask("end")
-                self._hang_up()
+            return link, Link(self._config.exec_root)
         except ResolverError:
-            self._hang_up()
+            link.close()
             raise
-        logger.info("took over the resolver of %d containers", len(self._openings))
+
+    def _adopt(self, link: Link) -> bool:
+        """Get copies of the sockets of a resolver that runs; tells whether it can stay, or is of another version."""
+        hello = link.ask("hello")
+        for sandbox in list(link.held()):
+            self._listening[sandbox] = link.listening(sandbox)
+        logger.info("took over the sockets of %d containers from resolver %s", len(self._listening), hello.get("pid"))
+        if hello.get("protocol") == messages.PROTOCOL:
+            self._served.update(self._listening)
+            return True
+        link.ask("end")
+        return False
 
     def _watch(self) -> None:
         """Hear of the resolver's end: a connection that asks nothing is readable then."""
@@ -319,5 +324,5 @@ class Resolution:
             delay = min(delay * 2, LONGEST_DELAY)
 
     def _close_sockets(self, sandbox: str) -> None:
-        if openings := self._openings.pop(sandbox, None):
-            openings.close()
+        if listening := self._listening.pop(sandbox, None):
+            listening.close()

@@ -4,7 +4,6 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,35 +17,15 @@ _SO_RCVBUFFORCE = 33
 _BACKLOG = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Openings:
-    """Open files, of the one who holds this: two sockets that questions come to, and the namespace that they are in."""
+def open_sockets(namespace: Path, address: str, ruleset: Callable[[int, int], str]) -> tuple[socket.socket, socket.socket, int]:
+    """Return a UDP and a TCP socket of the namespace's address at ports that were free, and the namespace as an open file.
 
-    udp: socket.socket
-    tcp: socket.socket
-    namespace: int
-
-    @property
-    def files(self) -> tuple[int, int, int]:
-        """The numbers of the files, for handing copies over."""
-        return self.udp.fileno(), self.tcp.fileno(), self.namespace
-
-    def close(self) -> None:
-        """Let them go; copies that others have stay open."""
-        self.udp.close()
-        self.tcp.close()
-        os.close(self.namespace)
-
-
-def open_sockets(namespace: Path, address: str, ruleset: Callable[[int, int], str]) -> Openings:
-    """Return a UDP and a TCP socket of the namespace's address at ports that were free, with the rules for these ports applied there.
-
-    Raises NotFound, RulesetRefused, KernelError.
+    The rules for these ports are applied there. Raises NotFound, RulesetRefused, KernelError.
     """
     return netns.run_in(namespace, partial(_open, address, ruleset))
 
 
-def _open(address: str, ruleset: Callable[[int, int], str]) -> Openings:
+def _open(address: str, ruleset: Callable[[int, int], str]) -> tuple[socket.socket, socket.socket, int]:
     with contextlib.ExitStack() as failed, translated(f"listen at {address}"):
         udp = failed.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         tcp = failed.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
@@ -63,4 +42,4 @@ def _open(address: str, ruleset: Callable[[int, int], str]) -> Openings:
         finally:
             rules.close()
         failed.pop_all()  # none has
-    return Openings(udp, tcp, here)
+    return udp, tcp, here

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from linkspan.kernel.nameservice import Openings
 from linkspan.resolver import messages
+from linkspan.resolver.listening import Listening
 from linkspan.resolver.messages import Message, RefusedError, ResolverError
 from linkspan.resolver.units import Unit, to_json
 
@@ -57,13 +57,13 @@ class Link:
             yield from names
             after, more = (names[-1] if names else ""), bool(names) and bool(answer.get("more"))
 
-    def openings(self, sandbox: str) -> Openings:
+    def listening(self, sandbox: str) -> Listening:
         """Return copies of the sandbox's sockets and of its namespace."""
         _, files = self._ask({"op": "sockets", "id": sandbox}, ())
         if len(files) != messages.MOST_FILES:
             messages.close_all(files)
             raise ResolverError(f"the resolver gave {len(files)} files for sandbox {sandbox[:12]}")
-        return Openings(socket.socket(fileno=files[0]), socket.socket(fileno=files[1]), files[2])
+        return Listening(socket.socket(fileno=files[0]), socket.socket(fileno=files[1]), files[2])
 
     def __enter__(self) -> Self:
         return self

@@ -2,7 +2,7 @@
 
 import pytest
 
-from linkspan.plan.files import PUBLIC_SERVERS, Resolver, full_name, hosts_text
+from linkspan.plan.files import PUBLIC_SERVERS, Resolver, embedded_text, full_name, hosts_text
 
 HOST = """\
 # the host's
@@ -52,3 +52,32 @@ def test_hosts_come_in_dockers_order() -> None:
 def test_ipv6_names_are_there_only_with_ipv6() -> None:
     assert "::1\tlocalhost ip6-localhost ip6-loopback\n" in hosts_text(ipv6=True)
     assert "::1" not in hosts_text()
+
+
+@pytest.mark.parametrize(
+    ("asked", "server", "lines"),
+    [
+        (
+            Resolver(),
+            "host(192.0.2.53) host(127.0.0.53) host(fe80::1%eth0)",
+            ["search corp.example lab.example", "options ndots:2 edns0 timeout:1", "# Overrides: []", "# Option ndots from: host"],
+        ),
+        (
+            Resolver(servers=("198.51.100.1",), search=(".",), options=("edns0",)),
+            "198.51.100.1",
+            ["options edns0 ndots:0", "# Overrides: [nameservers search options]", "# Option ndots from: internal"],
+        ),
+        (
+            Resolver(search=("x.example",), options=("ndots:5",)),
+            "host(192.0.2.53) host(127.0.0.53) host(fe80::1%eth0)",
+            ["search x.example", "options ndots:5", "# Overrides: [search options]", "# Option ndots from: override"],
+        ),
+    ],
+)
+def test_where_names_are_served_the_servers_are_in_a_comment(asked: Resolver, server: str, lines: list[str]) -> None:
+    text = embedded_text(Resolver.parse(HOST), asked, source="/etc/resolv.conf")
+    assert Resolver.parse(text).servers == ("127.0.0.11",)
+    assert f"# ExtServers: [{server}]" in text.splitlines()
+    assert "# Based on host file: '/etc/resolv.conf' (internal resolver)" in text.splitlines()
+    shown = [line for line in text.splitlines() if line.startswith(("search", "options", "# Overrides", "# Option"))]
+    assert shown == lines
