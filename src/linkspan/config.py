@@ -70,6 +70,8 @@ class Config:
     """Where the host's name servers are found."""
     default_bridge_dns: bool = False
     """Whether containers on the network `bridge` know each other by name too."""
+    hosts_file: Path | None = None
+    """A file in the form of /etc/hosts, in which the host finds the containers by name."""
     host_docker_internal: bool = True
     """Whether containers know the host by the names host.docker.internal and gateway.docker.internal."""
     insecure_registries: tuple[str, ...] = ()
@@ -204,6 +206,7 @@ _OPTIONS = (
     ),
     _Option(("--dns-ttl",), "dns-ttl", "dns_ttl", _lifetime, "seconds that answers to containers' names may be kept (not dockerd's)"),
     _Option(("--resolv-conf",), "resolv-conf", "resolv_conf", _path, "file with the host's name servers (not dockerd's)"),
+    _Option(("--hosts-file",), "hosts-file", "hosts_file", _path, "keep the names of containers in this hosts file (not dockerd's)"),
     _Option(
         ("--default-bridge-dns",),
         "default-bridge-dns",

@@ -284,6 +284,22 @@ def test_the_default_network_with_names(new_engine: Callable[..., Engine]) -> No
     assert ask(engine.inside("client"), "host.docker.internal").code != "NOERROR"
 
 
+def test_the_host_knows_its_containers_if_it_wants(new_engine: Callable[..., Engine], tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    path.write_text("127.0.0.1 localhost\n")
+    engine = new_engine(f"--hosts-file={path}")
+    engine.docker("network", "create", "front")
+    web = box(engine, "web")
+    assert f"{web}\tweb.front web\n" in path.read_text()
+    engine.docker("rename", "web", "shop")
+    assert f"{web}\tshop.front shop\n" in path.read_text()
+    assert "web" not in path.read_text()
+    engine.restart()
+    assert f"{web}\tshop.front shop\n" in path.read_text()
+    engine.docker("rm", "-f", "shop")
+    assert path.read_text() == "127.0.0.1 localhost\n"
+
+
 def test_domains_of_the_daemon_and_of_a_network(new_engine: Callable[..., Engine], outside: Host) -> None:
     outside.sh("ip", "addr", "add", "10.99.0.3/24", "dev", "eth0")
     engine = new_engine(f"--dns-route=corp.example={OUTSIDE_ADDRESS}")

@@ -5,6 +5,7 @@ import shutil
 
 from linkspan.config import Config
 from linkspan.engine.forwarding import switch_back
+from linkspan.engine.host_names import HostNames
 from linkspan.errors import Conflict
 from linkspan.kernel import link, mount, netns, process
 from linkspan.kernel.claim import claim_folder, claim_network
@@ -35,6 +36,7 @@ def purge(config: Config) -> None:
             raise Conflict(f"containers run: {', '.join(sorted(alive))}; stop them first")
         with contextlib.suppress(ResolverError), Link(config.exec_root) as resolver:
             resolver.ask("end")
+        HostNames(config.hosts_file).write(())
         rules = Firewall()
         rules.apply(table_removal() + (guard_removal() if rules.sees_frames else ""))
         link.delete_many([name for name, _, _ in link.list_ours()])

@@ -14,6 +14,7 @@ from functools import partial
 
 from linkspan.config import Config
 from linkspan.engine import naming
+from linkspan.engine.host_names import HostNames
 from linkspan.errors import EngineError, NotFound
 from linkspan.kernel import nameservice, process
 from linkspan.kernel.thread import KernelThread
@@ -57,6 +58,7 @@ class Resolution:
         self._starting: set[str] = set()
         self._reviving: asyncio.Task[None] | None = None
         self._closed = False
+        self._host_names = HostNames(config.hosts_file)
 
     async def open(self) -> None:
         """Take over the resolver of a former engine, if there is one. It goes on with what that one told it, until `taken_over`."""
@@ -82,6 +84,7 @@ class Resolution:
                 self._close_sockets(stale)
             if self._link or self._needed():
                 await self._tell_everything()
+            await asyncio.to_thread(self._host_names.write, tuple(self._told.values()))
 
     async def close(self) -> None:
         """Leave the resolver to the next engine; one that has nothing to do ends."""
@@ -183,6 +186,7 @@ class Resolution:
         """Tell changes; whatever hinders it, the next resolver is told everything."""
         if not changed and not gone:
             return
+        await asyncio.to_thread(self._host_names.write, tuple(self._told.values()))
         served = next((unit.id for unit in changed if isinstance(unit, Sandbox)), "")
         if served and served not in self._listening:
             await self._listen(served)

@@ -108,6 +108,21 @@ def hosts_text(*, extra: Iterable[tuple[str, str]] = (), own: Iterable[tuple[str
     return "".join(f"{address}\t{names}\n" for address, names in rows)
 
 
+BLOCK = ("# linkspan: containers, written anew with each change; --hosts-file\n", "# linkspan: end\n")
+"""What stands around our lines in a hosts file of the host."""
+
+
+def with_block(text: str, rows: Iterable[tuple[str, str]]) -> str:
+    """Return a hosts file with (address, names) as our lines at its end, in place of those that were there; without rows, none are left."""
+    begin, end = BLOCK
+    before, found, rest = text.partition(begin)
+    after = rest.partition(end)[2] if found else ""
+    kept = before + after
+    kept += "\n" if kept and not kept.endswith("\n") else ""
+    lines = "".join(f"{address}\t{names}\n" for address, names in rows)
+    return f"{kept}{begin}{lines}{end}" if lines else kept
+
+
 def full_name(hostname: str, domainname: str) -> str:
     """The names of the container's own line in /etc/hosts: `host.domain host`, or `host` alone."""
     return f"{hostname}.{domainname} {hostname}" if domainname else hostname

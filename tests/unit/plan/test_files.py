@@ -2,7 +2,7 @@
 
 import pytest
 
-from linkspan.plan.files import PUBLIC_SERVERS, Resolver, embedded_text, full_name, hosts_text
+from linkspan.plan.files import PUBLIC_SERVERS, Resolver, embedded_text, full_name, hosts_text, with_block
 
 HOST = """\
 # the host's
@@ -81,3 +81,17 @@ def test_where_names_are_served_the_servers_are_in_a_comment(asked: Resolver, se
     assert "# Based on host file: '/etc/resolv.conf' (internal resolver)" in text.splitlines()
     shown = [line for line in text.splitlines() if line.startswith(("search", "options", "# Overrides", "# Option"))]
     assert shown == lines
+
+
+def test_our_lines_in_the_hosts_file_of_the_host_disturb_no_others() -> None:
+    own = "127.0.0.1\tlocalhost\n192.0.2.1 x"  # without a last line break
+    first = with_block(own, [("172.18.0.2", "web.front web")])
+    assert first.startswith("127.0.0.1\tlocalhost\n192.0.2.1 x\n# linkspan:")
+    assert "172.18.0.2\tweb.front web\n# linkspan: end\n" in first
+    edited = first + "192.0.2.2 y\n"
+    second = with_block(edited, [("172.18.0.3", "db.front db")])
+    assert "web" not in second
+    assert second.startswith("127.0.0.1\tlocalhost\n192.0.2.1 x\n192.0.2.2 y\n# linkspan:")
+    assert with_block(second, []) == "127.0.0.1\tlocalhost\n192.0.2.1 x\n192.0.2.2 y\n"
+    assert with_block("", []) == ""
+    assert with_block("a\n# linkspan: containers, written anew with each change; --hosts-file\ncut off", []) == "a\n"
