@@ -5,6 +5,7 @@ EngineError            something refused, with no better class        500
 ├── Forbidden          the object is protected                        403
 ├── NotFound           the named object does not exist                404
 ├── Conflict           taken, in use, or clashes with another         409
+│   └── AddressInUse   somebody has the address that was asked for    403
 ├── NotModified        the object already is as asked                 304
 ├── Unsupported        this engine, host or driver cannot do it       501
 ├── Exhausted          no address or port is left                     503
@@ -36,6 +37,13 @@ class NotFound(EngineError):
 
 class Conflict(EngineError):
     """Taken, in use, or in a state that does not allow the operation."""
+
+
+class AddressInUse(Conflict):
+    """Somebody has the address that was asked for. Docker calls that forbidden; it may pass, as other conflicts may."""
+
+    def __init__(self, text: str = "Address already in use") -> None:
+        super().__init__(text)
 
 
 class NotModified(EngineError):

@@ -14,7 +14,7 @@ import pytest
 from linkspan.errors import Conflict, EngineError
 from linkspan.model.container import Container, NetworkConfig, NetworkMode, Process, Spec, State, Status
 from linkspan.model.endpoint import Endpoint, Sandbox
-from linkspan.model.network import Network, Subnet
+from linkspan.model.network import IPAddress, Network, Subnet
 from linkspan.model.publish import Port, PortRequest, Publish
 from linkspan.plan.addresses import Used, choose
 from linkspan.store.base import Store
@@ -47,7 +47,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def lowest(held: AbstractSet[int], released: Collection[int]) -> IPv4Address:
+def lowest(held: AbstractSet[int], released: Collection[int]) -> IPAddress:
     return choose(POOL, Used(held, released), network="bridge")
 
 
@@ -117,7 +117,7 @@ def test_an_endpoint_gives_its_address_back(store: Store) -> None:
 
 
 def test_two_at_once_never_get_the_same_address(store: Store) -> None:
-    given: list[IPv4Address] = []
+    given: list[IPAddress] = []
     start = threading.Barrier(8)
 
     def reserve(owner: int) -> None:

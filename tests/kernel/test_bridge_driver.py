@@ -35,6 +35,7 @@ ENDPOINT = Endpoint(
     mac="02:42:ac:11:00:02",
     address=IPv4Interface("172.17.0.2/16"),
     gateway=IPv4Address("172.17.0.1"),
+    leads=(4,),
     host_interface="vetheeeeeee",
 )
 

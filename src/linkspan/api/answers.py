@@ -9,6 +9,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from linkspan.errors import (
+    AddressInUse,
     Conflict,
     EngineError,
     Exhausted,
@@ -29,6 +30,7 @@ _STATUS: dict[type[BaseException], int] = {
     NotModified: 304,
     InvalidInput: 400,
     Forbidden: 403,
+    AddressInUse: 403,
     NotFound: 404,
     Conflict: 409,
     Unsupported: 501,

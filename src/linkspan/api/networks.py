@@ -6,6 +6,7 @@ from linkspan.api.answers import answer, empty
 from linkspan.api.call import Call
 from linkspan.api.router import Route
 from linkspan.api.versions import Version
+from linkspan.api.wire_endpoint_config import parse_endpoint
 from linkspan.api.wire_network_create import parse_network_create
 from linkspan.api.wire_networks import network_details
 
@@ -38,13 +39,16 @@ async def remove(call: Call) -> web.Response:
 
 async def connect(call: Call) -> web.Response:
     """POST /networks/{id}/connect"""
-    await call.engine.networks.connect(call.path["id"], (await call.body()).text("Container"))
+    body = await call.body()
+    asked = parse_endpoint(call.path["id"], body.child("EndpointConfig"))
+    await call.engine.connections.connect(call.path["id"], body.text("Container"), asked)
     return empty(200)
 
 
 async def disconnect(call: Call) -> web.Response:
     """POST /networks/{id}/disconnect"""
-    await call.engine.networks.disconnect(call.path["id"], (await call.body()).text("Container"))
+    body = await call.body()
+    await call.engine.connections.disconnect(call.path["id"], body.text("Container"), force=body.boolean("Force"))
     return empty(200)
 
 

@@ -38,7 +38,7 @@ def parse_create(body: Fields, *, name: str, version: Version, cpus: int) -> Cre
     if not body.names() - {"hostconfig", "networkingconfig"}:
         raise InvalidInput(EMPTY)
     host = body.child("HostConfig")
-    network, network_warnings = parse_network_config(body, version)
+    network, attachments, network_warnings = parse_network_config(body, version)
     _check(body, host)
     restart = parse_restart(host.child("RestartPolicy"))
     if host.boolean("AutoRemove") and restart.name != "no":
@@ -48,6 +48,7 @@ def parse_create(body: Fields, *, name: str, version: Version, cpus: int) -> Cre
     return replace(
         _process(body, network),
         name=name or None,
+        attachments=attachments,
         links=tuple(_link(text) for text in host.texts("Links")),
         mounts=mounts,
         binds=binds,

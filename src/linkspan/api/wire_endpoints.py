@@ -1,9 +1,9 @@
 """Endpoints on the wire: a container's `NetworkSettings`."""
 
 from linkspan.api.wire_publish import ports_map
-from linkspan.engine.views import ContainerView
-from linkspan.model.container import NetworkMode
-from linkspan.model.endpoint import Endpoint
+from linkspan.engine.views import ContainerView, NetworkSeat
+from linkspan.model.attachment import Attachment
+from linkspan.model.endpoint import Endpoint, address_text
 
 Json = dict[str, object]
 
@@ -11,7 +11,7 @@ Json = dict[str, object]
 def network_settings(view: ContainerView) -> Json:
     """Render NetworkSettings of inspect: the fields at the top are those of the default bridge's endpoint."""
     container = view.container
-    default = container.spec.network.mode.kind == "bridge"
+    default = next((seat.endpoint for seat in view.seats if seat.network and seat.network.name == "bridge"), None)
     return {
         "Bridge": "",
         "SandboxID": container.sandbox,
@@ -22,45 +22,63 @@ def network_settings(view: ContainerView) -> Json:
         "LinkLocalIPv6PrefixLen": 0,
         "SecondaryIPAddresses": None,
         "SecondaryIPv6Addresses": None,
-        **_addresses(view.endpoint if default else None),
+        **_addresses(default),
         "Networks": networks(view),
     }
 
 
 def networks(view: ContainerView) -> dict[str, Json]:
-    """Render the networks that a container is on; the one of its mode also while it does not run, none in container mode."""
-    spec, endpoint = view.container.spec.network, view.endpoint
-    if spec.mode.kind == "container":
-        return {}
+    """Render the networks that a container is on, also while it does not run; none in container mode."""
+    return {_name(seat): _seat(view, seat) for seat in view.seats}
+
+
+def _name(seat: NetworkSeat) -> str:
+    return seat.network.name if seat.network else seat.attachment.name or seat.attachment.network
+
+
+def _seat(view: ContainerView, seat: NetworkSeat) -> Json:
+    asked = seat.attachment
     rendered: Json = {
-        "IPAMConfig": None,
-        "Links": None,
-        "Aliases": None,
-        "DriverOpts": None,
-        "GwPriority": 0,
-        "NetworkID": view.network.id if view.network and view.container.state.running else "",
-        **_addresses(endpoint),
-        "DNSNames": None,
+        "IPAMConfig": _asked_addresses(asked),
+        "Links": [f"{target}:{alias}" for target, alias in asked.links] or None,
+        "Aliases": list(asked.aliases) or None,
+        "DriverOpts": asked.options or None,
+        "GwPriority": asked.gateway_priority,
+        "NetworkID": seat.network.id if seat.network and view.container.state.running else "",
+        **_addresses(seat.endpoint),
+        "DNSNames": dns_names(view, seat),
     }
-    if not endpoint and spec.mac:
-        rendered["MacAddress"] = spec.mac
-    return {network_name(view, spec.mode): rendered}
+    if not seat.endpoint and asked.mac:
+        rendered["MacAddress"] = asked.mac
+    return rendered
 
 
-def network_name(view: ContainerView, mode: NetworkMode) -> str:
-    """Return the name of the network that the mode means; it may have been given as an id."""
-    return view.network.name if view.network else str(mode)
+def dns_names(view: ContainerView, seat: NetworkSeat) -> list[str] | None:
+    """Return the names that the container has on a network: none on the predefined ones."""
+    if seat.network is None or not seat.network.user_defined:
+        return None
+    container = view.container
+    hostname = view.hostname or container.spec.hostname
+    names = (container.name, *seat.attachment.aliases, container.short_id, *([hostname] if hostname else ()))
+    return list(dict.fromkeys(names))
+
+
+def _asked_addresses(asked: Attachment) -> Json | None:
+    wanted: Json = {"IPv4Address": str(asked.ipv4 or ""), "IPv6Address": str(asked.ipv6 or "")}
+    if asked.link_local:
+        wanted["LinkLocalIPs"] = [str(address) for address in asked.link_local]
+    return {field: value for field, value in wanted.items() if value} or None
 
 
 def _addresses(endpoint: Endpoint | None) -> Json:
-    address = endpoint.address if endpoint else None
+    address, address6 = (endpoint.address, endpoint.address6) if endpoint else (None, None)
     return {
         "EndpointID": endpoint.id if endpoint else "",
         "Gateway": str(endpoint.gateway or "") if endpoint else "",
-        "IPAddress": str(address.ip) if address else "",
+        "IPAddress": address_text(address),
         "IPPrefixLen": address.network.prefixlen if address else 0,
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
+        "IPv6Gateway": str(endpoint.gateway6 or "") if endpoint else "",
+        "GlobalIPv6Address": address_text(address6),
+        "GlobalIPv6PrefixLen": address6.network.prefixlen if address6 else 0,
         "MacAddress": endpoint.mac if endpoint else "",
     }

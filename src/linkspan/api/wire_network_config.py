@@ -1,14 +1,16 @@
 """The network part of a create: mode, ports, addresses, names. Docker's checks and words (semantics 3.1, 3.2, 3.4)."""
 
-import ipaddress
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from linkspan.api.fields import Fields
 from linkspan.api.versions import Version
+from linkspan.api.wire_endpoint_config import parse_address, parse_endpoint
 from linkspan.api.wire_publish import parse_bindings, parse_exposed
-from linkspan.errors import InvalidInput, Unsupported
+from linkspan.errors import InvalidInput
+from linkspan.model.attachment import Attachment
 from linkspan.model.container import NetworkConfig, NetworkMode
 from linkspan.model.endpoint import mac_address
 
@@ -24,8 +26,8 @@ _DOMAIN = re.compile(r"\.|[A-Za-z0-9_.-]{1,255}")
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
-def parse_network_config(body: Fields, version: Version) -> tuple[NetworkConfig, tuple[str, ...]]:
-    """Parse everything about a new container's network; returns it and warnings. Raises InvalidInput, Unsupported."""
+def parse_network_config(body: Fields, version: Version) -> tuple[NetworkConfig, tuple[Attachment, ...], tuple[str, ...]]:
+    """Parse everything about a new container's network; returns it, the networks to be on, and warnings. Raises InvalidInput."""
     host = body.child("HostConfig")
     mode = NetworkMode.parse(host.text("NetworkMode"))
     _check_mode(mode, body, host)
@@ -34,7 +36,7 @@ def parse_network_config(body: Fields, version: Version) -> tuple[NetworkConfig,
     sysctls = _sysctls(mode, host, version)
     extra_hosts = tuple(_extra_host(text) for text in host.texts("ExtraHosts"))
     requests, port_warnings = parse_bindings(host)
-    _check_endpoints(mode, endpoints, version)
+    attachments = tuple(_attachments(mode, mac, endpoints, version))
     config = NetworkConfig(
         mode=mode,
         mac=mac,
@@ -48,7 +50,7 @@ def parse_network_config(body: Fields, version: Version) -> tuple[NetworkConfig,
         sysctls=sysctls,
     )
     discarded = ("Published ports are discarded when using host network mode",) if mode.kind == "host" and requests else ()
-    return config, (*mac_warnings, *port_warnings, *discarded)
+    return config, attachments, (*mac_warnings, *port_warnings, *discarded)
 
 
 def _check_mode(mode: NetworkMode, body: Fields, host: Fields) -> None:
@@ -82,7 +84,8 @@ def _mac(mode: NetworkMode, body: Fields, endpoints: Mapping[str, Fields], versi
     """Return the MAC address, and a warning if it stands where it stood before API 1.44."""
     modern = version >= ENDPOINT_MAC
     wide = body.text("MacAddress")
-    own = next((text for endpoint in endpoints.values() if (text := endpoint.text("MacAddress"))), "") if modern else ""
+    main = endpoints.get(str(mode)) or (next(iter(endpoints.values())) if len(endpoints) == 1 else Fields({}))
+    own = main.text("MacAddress") if modern else ""
     if not wide and not own:
         return "", ()
     if mode.kind in ("host", "none", "container"):
@@ -97,38 +100,18 @@ def _mac(mode: NetworkMode, body: Fields, endpoints: Mapping[str, Fields], versi
     return mac_address(wide), (warning,)
 
 
-def _check_endpoints(mode: NetworkMode, endpoints: Mapping[str, Fields], version: Version) -> None:
-    if mode.kind == "container" or not endpoints:
+def _attachments(mode: NetworkMode, mac: str, endpoints: Mapping[str, Fields], version: Version) -> Iterator[Attachment]:
+    """Yield what is asked of each network; the container-wide MAC address is for that of the mode."""
+    if mode.kind == "container":
         return
     if version < ENDPOINT_MAC and len(endpoints) > 1:
         raise InvalidInput(f"Container cannot be created with multiple network endpoints: {', '.join(endpoints)}")
-    if str(mode) not in endpoints:
-        raise InvalidInput("HostConfig.NetworkMode must match the identity of a network in NetworkSettings.Networks")
-    if len(endpoints) > 1:
-        raise Unsupported(
-            f"cannot attach a container to several networks ({', '.join(endpoints)}): this version of linkspan attaches to one"
-        )
-    problems = _endpoint_problems(endpoints[str(mode)], user_defined=mode.kind == "network")
-    if problems:
-        details = "\n".join(problems)
-        raise InvalidInput(f"invalid config for network {mode}: invalid endpoint settings:\n{details}")
-
-
-def _endpoint_problems(endpoint: Fields, *, user_defined: bool) -> list[str]:
-    addresses = endpoint.child("IPAMConfig")
-    problems = []
-    if endpoint.has("Aliases") and not user_defined:
-        problems.append("network-scoped aliases are only supported for user-defined networks")
-    if (addresses.has("IPv4Address") or addresses.has("IPv6Address")) and not user_defined:
-        problems.append("user-specified IP address is supported on user-defined networks only")
-    for field, number in (("IPv4Address", 4), ("IPv6Address", 6)):
-        text = addresses.text(field)
-        if text and _ip_version(text) != number:
-            problems.append(f"invalid IPv{number} address: {text}")
-    problems += [f"invalid link-local IP address: {text}" for text in addresses.texts("LinkLocalIPs") if not _ip_version(text)]
-    if endpoint.has("DriverOpts"):
-        problems.append("driver options of an endpoint are not supported by this version of linkspan")
-    return problems
+    for name, settings in endpoints.items():
+        try:
+            attachment = parse_endpoint(name, settings)
+        except InvalidInput as error:
+            raise InvalidInput(f"invalid config for network {name}: {error}") from error
+        yield replace(attachment, mac=mac) if mac and (name == str(mode) or len(endpoints) == 1) else attachment
 
 
 def _sysctls(mode: NetworkMode, host: Fields, version: Version) -> dict[str, str]:
@@ -177,9 +160,5 @@ def _one_word(what: str, text: str) -> str:
 
 def _ip_version(text: str) -> int:
     """Return 4 or 6, 0 if it is no address."""
-    if _BLANK.search(text):
-        return 0  # Python takes anything as the scope of an IPv6 address: fe80::1%\nnameserver …
-    try:
-        return ipaddress.ip_address(text).version
-    except ValueError:
-        return 0
+    address = parse_address(text)
+    return address.version if address else 0

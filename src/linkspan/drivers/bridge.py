@@ -75,8 +75,8 @@ class BridgeDriver:
         link.create_veth(endpoint.host_interface, network.bridge, namespace, endpoint.interface, mac=endpoint.mac, mtu=network.mtu)
         undo.push(f"delete {endpoint.host_interface}", partial(link.delete, endpoint.host_interface))
 
-        settings = {f"net/ipv6/conf/{endpoint.interface}/disable_ipv6": "1"}
-        address.configure_inside(namespace, endpoint.interface, [endpoint.ipv4], filter(None, [endpoint.gateway]), settings=settings)
+        inside = (namespace, endpoint.interface, endpoint.addresses, endpoint.default_gateways)
+        address.configure_inside(*inside, settings=_inside_settings(endpoint))
         port = self.port(network)
         link.open_port(endpoint.host_interface, hairpin=port.hairpin, isolated=port.isolated)
 
@@ -101,9 +101,10 @@ class BridgeDriver:
     def restore(self, network: Network, endpoint: Endpoint, namespace: Path) -> None:
         port = self.port(network)
         link.plug(endpoint.host_interface, network.bridge)
-        address.restore_inside(namespace, endpoint.interface, [endpoint.ipv4], filter(None, [endpoint.gateway]))
+        address.restore_inside(namespace, endpoint.interface, endpoint.addresses, endpoint.default_gateways)
         link.open_port(endpoint.host_interface, hairpin=port.hairpin, isolated=port.isolated)
-        neighbour.forget(network.bridge, endpoint.ipv4.ip)
+        for own in endpoint.addresses:
+            neighbour.forget(network.bridge, own.ip)
 
     def resize(self, network: Network, plugged: Iterable[tuple[Endpoint, Path]]) -> None:
         for endpoint, namespace in plugged:
@@ -154,6 +155,17 @@ def _settings6(bridge: str) -> dict[str, str]:
     own = f"net/ipv6/conf/{bridge}"
     # Nobody on the bridge is the host's router, and who has which address there is for us to say: nobody is asked first.
     return {f"{own}/disable_ipv6": "0", f"{own}/accept_ra": "0", f"{own}/accept_dad": "0"}
+
+
+def _inside_settings(endpoint: Endpoint) -> dict[str, str]:
+    """What the interface is set to before it comes up."""
+    own = f"net/ipv6/conf/{endpoint.interface}"
+    if any(address.version == 6 for address in endpoint.addresses):
+        # Addresses and routes are ours to give; nobody else has them, so that nobody need be asked before they are used.
+        settings = {f"{own}/disable_ipv6": "0", f"{own}/accept_ra": "0", f"{own}/accept_dad": "0"}
+    else:
+        settings = {f"{own}/disable_ipv6": "1"}
+    return settings | endpoint.settings
 
 
 def _bridged_packets_are_filtered(network: Network) -> bool:

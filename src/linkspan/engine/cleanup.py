@@ -175,7 +175,7 @@ class Cleanup:
             steps.callback(self._sandboxes.clear, [container.sandbox for container in containers])
             for container in containers:
                 if self._removed(container):
-                    steps.callback(self._sandboxes.unlink, container)
+                    steps.callback(self._sandboxes.openings.unlink, container)
                 steps.callback(mount.unmount, self._files.of(container.id) / "rootfs")
 
     def _removed(self, container: Container) -> bool:

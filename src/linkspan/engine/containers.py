@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from linkspan.config import Config
+from linkspan.engine.attachments import Attachments, check_together
 from linkspan.engine.execs import Execs
 from linkspan.engine.files import ContainerFiles
 from linkspan.engine.filters import check_keys, label_matches, made_before, passes
@@ -18,15 +19,17 @@ from linkspan.engine.lookup import Lookup
 from linkspan.engine.merge import merged_spec
 from linkspan.engine.names import new_name
 from linkspan.engine.requests import Created, CreateRequest, Top
-from linkspan.engine.views import ContainerView, Pruned
+from linkspan.engine.sandboxes import Sandboxes
+from linkspan.engine.views import ContainerView, NetworkSeat, Pruned
 from linkspan.errors import CommandFailed, Conflict, EngineError, InvalidInput, NotFound
 from linkspan.images.store import ImageStore
 from linkspan.kernel import process, sysctl, tree
 from linkspan.kernel.thread import KernelThread
+from linkspan.model.attachment import Attachment
 from linkspan.model.container import Container, NetworkMode, RestartPolicy, Spec, container_name
 from linkspan.model.endpoint import HOST_SANDBOX
 from linkspan.model.image import Image
-from linkspan.model.network import PREDEFINED
+from linkspan.model.network import PREDEFINED, Network
 from linkspan.runtime.monitor import Runtime
 from linkspan.store.base import Store
 from linkspan.undo import Undo
@@ -34,6 +37,7 @@ from linkspan.undo import Undo
 LINKS_WARNING = "Links on the default bridge network are deprecated and will be removed in a future release. Use a custom network instead."
 FORWARDING_WARNING = "IPv4 forwarding is disabled. Networking will not work."
 HOST_LINKS = "conflicting options: host type networking can't be used with links. This would result in undefined behavior"
+NO_MODE = "HostConfig.NetworkMode must match the identity of a network in NetworkSettings.Networks"
 PRUNE_FILTERS = ("until", "label", "label!")
 
 
@@ -47,21 +51,23 @@ class Containers:
         kernel: KernelThread,
         runtime: Runtime,
         images: ImageStore,
-        parts: tuple[ContainerFiles, Lifecycle, Execs],
+        parts: tuple[ContainerFiles, Lifecycle, Execs, Sandboxes],
     ) -> None:
         self._config = config
         self._store = store
         self._kernel = kernel
         self._runtime = runtime
         self._images = images
-        self._files, self._lifecycle, self._execs = parts
+        self._files, self._lifecycle, self._execs, self._sandboxes = parts
         self._lookup = Lookup(store)
+        self._attachments = Attachments(store)
         self._views: dict[str, ContainerView] = {}
 
     async def create(self, request: CreateRequest) -> Created:
         """Record a new container; nothing of it runs yet. Raises InvalidInput, NotFound for the image, Conflict for the name."""
         image = self._images.find(request.image)
         mode, links, warnings = self._references(request)
+        attachments = self._attached(request, mode)
         completed = replace(
             request,
             network=replace(request.network, mode=mode, links=links),
@@ -78,6 +84,7 @@ class Containers:
             created=time.time_ns(),
             spec=spec,
             restart=request.restart,
+            attachments=attachments,
         )
         await self._kernel.run(partial(self._create, container))
         self._lifecycle.events.container(container, "create")
@@ -176,6 +183,37 @@ class Containers:
             self._files.create(container)
             undo.push(f"remove the folder of {container.name}", partial(self._files.remove, container.id))
             self._store.put_container(container)
+            undo.push(f"forget {container.name}", partial(self._store.delete_container, container.id))
+            self._sandboxes.endpoints.hold(container)
+
+    def _attached(self, request: CreateRequest, mode: NetworkMode) -> tuple[Attachment, ...]:
+        """Return the networks that a new container is on, that of its mode first; raises InvalidInput in Docker's words."""
+        if mode.kind == "container":
+            return ()
+        attached: list[Attachment] = []
+        networks: list[Network] = []
+        for asked in request.attachments or (Attachment(network=str(mode), mac=request.network.mac),):
+            try:
+                attachment, network = self._attachments.resolved(asked)
+                if network is not None and network.id not in {known.id for known in networks}:
+                    check_together(networks, network)
+                    networks.append(network)
+            except InvalidInput as error:
+                raise InvalidInput(f"invalid config for network {asked.network}: {error}") from error
+            attached.append(attachment)
+        first = [each for each in attached if self._is_of(each, mode)]
+        if not first and mode.kind != "bridge":
+            raise InvalidInput(NO_MODE)
+        return (*first[:1], *(each for each in attached if each not in first))
+
+    def _is_of(self, attachment: Attachment, mode: NetworkMode) -> bool:
+        """Whether it is the network that the mode names, by name, id or the beginning of its id."""
+        if str(mode) in (attachment.network, attachment.name):
+            return True
+        try:
+            return self._lookup.network(str(mode)).id == attachment.network
+        except NotFound:
+            return False
 
     def _name(self, wanted: str | None) -> str:
         return container_name(wanted) if wanted else new_name({container.name for container in self._store.containers()})
@@ -189,7 +227,10 @@ class Containers:
         if mode.kind == "network":
             with contextlib.suppress(NotFound):  # it may be made later: the start checks
                 network = self._lookup.network(mode.target)
-                mode = NetworkMode.parse(network.name) if network.name in PREDEFINED else replace(mode, target=network.id)
+                if network.name in PREDEFINED:
+                    mode = NetworkMode.parse(network.name)
+                elif mode.target not in (network.id, network.name):
+                    mode = replace(mode, target=network.id)
         links = tuple(self._link(text) for text in request.links)
         warnings = (LINKS_WARNING,) if links else ()
         if mode.kind in ("bridge", "network") and sysctl.get("net/ipv4/ip_forward") == "0":
@@ -219,18 +260,20 @@ class Containers:
 
     def _listed(self, container: Container) -> ContainerView:
         """Return the container with what it is attached to: the same value as long as nothing of it changes."""
-        mode = container.spec.network.mode
-        network = self._store.network(str(mode)) if mode.kind != "container" else None
-        endpoints = self._store.endpoints_of(container.id) if container.state.running and network else ()
-        endpoint = next((endpoint for endpoint in endpoints if network and endpoint.network == network.id), None)
-        image = self._image(container)
+        seats, image = tuple(self._seats(container)), self._image(container)
         known = self._views.get(container.id)
-        if known and known.container is container and known.network is network and known.endpoint is endpoint and known.image is image:
+        if known and known.container is container and known.seats == seats and known.image is image:
             return known
         if len(self._views) > 2 * len(self._store.containers()):
             self._views.clear()  # of removed ones
-        view = self._views[container.id] = ContainerView(container=container, network=network, endpoint=endpoint, image=image)
+        view = self._views[container.id] = ContainerView(container=container, seats=seats, image=image)
         return view
+
+    def _seats(self, container: Container) -> Iterator[NetworkSeat]:
+        endpoints = {endpoint.network: endpoint for endpoint in self._store.endpoints_of(container.id) if endpoint.attached}
+        for attachment, network in self._attachments.of(container):
+            endpoint = endpoints.get(network.id) if network and container.state.running else None
+            yield NetworkSeat(attachment=attachment, network=network, endpoint=endpoint)
 
     def _details(self, container: Container) -> ContainerView:
         folder = self._files.of(container.id)

@@ -13,6 +13,7 @@ from linkspan.drivers.base import Driver
 from linkspan.drivers.bridge import BridgeDriver
 from linkspan.drivers.unwired import UnwiredDriver
 from linkspan.engine.cleanup import Cleanup
+from linkspan.engine.connections import Connections
 from linkspan.engine.containers import Containers
 from linkspan.engine.events import Events
 from linkspan.engine.execs import Execs
@@ -53,6 +54,7 @@ class Engine:
     streams: Streams
     execs: Execs
     networks: Networks
+    connections: Connections
     images: Images
     events: Events
     system: System
@@ -124,11 +126,12 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread, claims: 
     system = System(config=config, lacking=_lacking(rules), store=store, images=images, runtime=choice, tools=Tools(choice))
     return Engine(
         config=config,
-        containers=Containers(config, store, kernel, runtime, images, (files, lifecycle, execs)),
+        containers=Containers(config, store, kernel, runtime, images, (files, lifecycle, execs, sandboxes)),
         lifecycle=lifecycle,
         streams=streams,
         execs=execs,
         networks=networks,
+        connections=Connections(store, kernel, (sandboxes, files, lifecycle)),
         images=facade,
         events=events,
         system=system,

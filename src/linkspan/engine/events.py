@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from linkspan.model.container import Container, Event
+from linkspan.model.network import Network
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,10 @@ class Events:
         self.publish("container", action, container.id, attributes)
         word = action.partition(":")[0]
         logger.info("%s %s (%s)%s", word, container.name, container.short_id, "".join(f" {key}={more[key]}" for key in more))
+
+    def connection(self, container_id: str, network: Network, action: str) -> None:
+        """Tell everybody that a container has come to a network, or left it."""
+        self.publish("network", action, network.id, {"container": container_id, "name": network.name, "type": network.driver})
 
     async def subscribe(self, *, since: int = 0, until: int = 0, filters: Filters | None = None) -> AsyncIterator[Event]:
         """Yield remembered events from `since` on (if given), then live ones up to `until` (0: for ever). Nanoseconds."""

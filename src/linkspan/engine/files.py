@@ -7,6 +7,8 @@ DATA_ROOT/containers/ID/   hosts hostname resolv.conf   bind-mounted into the co
 
 import os
 import shutil
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from linkspan.config import Config
@@ -15,10 +17,11 @@ from linkspan.engine.sandboxes import Place, Sandboxes
 from linkspan.errors import EngineError
 from linkspan.kernel import tree
 from linkspan.model.container import Container
-from linkspan.model.endpoint import address_text
-from linkspan.plan.files import Resolver, embedded_text, full_name, hosts_text
+from linkspan.model.endpoint import Endpoint, address_text
+from linkspan.plan.files import Resolver, embedded_text, full_name, hosts_text, hosts_with
 from linkspan.resolver.hostfile import host_resolver
 from linkspan.store.base import Store
+from linkspan.undo import Undo
 
 HOSTS = Path("/etc/hosts")
 
@@ -72,8 +75,8 @@ class ContainerFiles:
         if place.files_of == container.id:
             try:
                 _write(folder / "hostname", f"{self.hostname(container)}\n")
-                _write(folder / "hosts", self._hosts(container, place))
-                _write(folder / "resolv.conf", self._resolv_conf(container))
+                _write(folder / "hosts", self._hosts(container))
+                _write(folder / "resolv.conf", self._resolv_conf(container, self._sandboxes.endpoints.of(container)))
             except OSError as error:
                 raise EngineError(f"cannot write the files of container {container.name}: {error.strerror}") from error
         return tuple((folder / name, target) for target, name in NAMES.items() if (folder / name).exists())
@@ -90,22 +93,49 @@ class ContainerFiles:
         default = os.uname().nodename if mode.kind == "host" else container.short_id
         return container.spec.hostname or default
 
-    def _hosts(self, container: Container, place: Place) -> str:
+    def _hosts(self, container: Container) -> str:
         network = container.spec.network
         if network.mode.kind == "host" and not network.extra_hosts:
             return _read(HOSTS) or hosts_text()
         extra = [(self._host_address(address), name) for name, address in network.extra_hosts]
-        own = []
-        if place.endpoint and place.endpoint.address:
-            names = full_name(self.hostname(container), container.spec.domainname)
-            own.append((address_text(place.endpoint.address), names))
-        return hosts_text(extra=[*extra, *self._links(container)], own=own)
+        endpoints = self._sandboxes.endpoints.of(container)
+        own = self._own_rows(container, endpoints)
+        return hosts_text(extra=[*extra, *self._links(container)], own=own, ipv6=_has_ipv6(endpoints))
+
+    def follow(self, container: Container, former: Sequence[Endpoint], now: Sequence[Endpoint], undo: Undo) -> None:
+        """Let the files of a running container, and of those that share them, say which networks it is on now.
+
+        They are written in place. What the container has written into its /etc/hosts stays, and so does all of a resolv.conf that it
+        has changed; one that asks us is not changed back (semantics 3.9).
+        """
+        gone, come = self._own_rows(container, former), self._own_rows(container, now)
+        hosts = _read(self.of(container.id) / "hosts")
+        self._change(container, "hosts", hosts, hosts_with(hosts, remove=[row for row in gone if row not in come], add=come), undo)
+        if self._is_served(now) and not self._is_served(former):
+            text = _read(self.of(container.id) / "resolv.conf")
+            if text == self._resolv_conf(container, former):
+                self._change(container, "resolv.conf", text, self._resolv_conf(container, now), undo)
+
+    def _change(self, container: Container, name: str, former: str, text: str, undo: Undo) -> None:
+        path = self.of(container.id) / name
+        if not former or text == former:
+            return
+        undo.push(f"write the {name} of {container.name} as before", partial(_write, path, former))
+        try:
+            _write(path, text)
+        except OSError as error:
+            raise EngineError(f"cannot write the files of container {container.name}: {error.strerror}") from error
+
+    def _own_rows(self, container: Container, endpoints: Iterable[Endpoint]) -> list[tuple[str, str]]:
+        names = full_name(self.hostname(container), container.spec.domainname)
+        addresses = (address for endpoint in endpoints for address in (endpoint.address, endpoint.address6))
+        return [(address_text(address), names) for address in addresses if address]
 
     def _links(self, container: Container) -> list[tuple[str, str]]:
         rows = []
         for target_id, alias in container.spec.network.links:
             target = self._store.container(target_id)
-            endpoint = self._sandboxes.endpoint_of(target_id)
+            endpoint = self._sandboxes.endpoints.on_default_bridge(target_id)
             if target and endpoint and endpoint.address:
                 rows.append((address_text(endpoint.address), f"{alias} {self.hostname(target)} {target.name}"))
         return rows
@@ -120,21 +150,24 @@ class ContainerFiles:
                 return str(network.subnets[0].gateway)
         raise EngineError("unable to derive the IP value for host-gateway: there is no default network; set --host-gateway-ip")
 
-    def _resolv_conf(self, container: Container) -> str:
+    def _resolv_conf(self, container: Container, endpoints: Sequence[Endpoint]) -> str:
         network, config = container.spec.network, self._config
         host = host_resolver(config.resolv_conf)
         asked = (network.dns or config.dns, network.dns_search or config.dns_search, network.dns_options or config.dns_options)
-        if network.mode.kind != "host" and self._is_served(container):
+        if network.mode.kind != "host" and self._is_served(endpoints):
             return embedded_text(host, Resolver(servers=asked[0], search=asked[1], options=asked[2]), source=str(config.resolv_conf))
-        resolver = host if network.mode.kind == "host" else host.reachable_from_container()
         if network.mode.kind == "host" and not any(asked):
             return _read(config.resolv_conf)
+        resolver = host if network.mode.kind == "host" else host.reachable_from_container(ipv6=_has_ipv6(endpoints))
         return resolver.overridden(*asked).text()
 
-    def _is_served(self, container: Container) -> bool:
-        attached = [endpoint for endpoint in self._store.endpoints_of(container.id) if endpoint.attached]
-        networks = ((self._store.network(endpoint.network), endpoint) for endpoint in attached)
+    def _is_served(self, endpoints: Iterable[Endpoint]) -> bool:
+        networks = ((self._store.network(endpoint.network), endpoint) for endpoint in endpoints)
         return naming.is_served(((network, endpoint) for network, endpoint in networks if network), self._config)
+
+
+def _has_ipv6(endpoints: Iterable[Endpoint]) -> bool:
+    return any(endpoint.address6 for endpoint in endpoints)
 
 
 def _read(path: Path) -> str:

@@ -80,7 +80,7 @@ def _published(view: ContainerView, wanted: str) -> bool:
 
 
 def _networked(view: ContainerView, wanted: str) -> bool:
-    return view.network is not None and (view.network.name == wanted or view.network.id.startswith(wanted))
+    return any(seat.network and (seat.network.name == wanted or seat.network.id.startswith(wanted)) for seat in view.seats)
 
 
 def _true(_view: ContainerView, _wanted: str) -> bool:

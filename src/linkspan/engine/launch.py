@@ -92,8 +92,8 @@ class Launcher:
 
     async def unpublish(self, container: Container) -> None:
         """Take the container's ports out of the ruleset, so that another one can have them."""
-        if self.sandboxes.has_rules(container):
-            await self._kernel.run(partial(self.sandboxes.unpublish, container, container.publishes))
+        if self.sandboxes.openings.has_rules(container):
+            await self._kernel.run(partial(self.sandboxes.openings.close, container, container.publishes))
 
     def _prepare(self, container: Container, lower: Path, undo: Undo) -> Prepared:
         self._check_links(container)

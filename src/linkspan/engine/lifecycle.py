@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 
 from linkspan.config import Config
+from linkspan.engine.attachments import Attachments
 from linkspan.engine.cleanup import Cleanup
 from linkspan.engine.events import Events
 from linkspan.engine.launch import Launcher, start_code
@@ -52,6 +53,7 @@ class Lifecycle:
         self._launcher = launcher
         self._cleanup = cleanup
         self._lookup = Lookup(store)
+        self._attachments = Attachments(store)
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._restarts = Restarts(self._spawn, self.start_by_policy)
@@ -376,11 +378,9 @@ class Lifecycle:
             container = left  # its restart policy was faster: once more
 
     def _tell_network(self, container: Container, action: str) -> None:
-        mode = container.spec.network.mode
-        if mode.kind != "container":
-            network = self._lookup.network(str(mode))
-            attributes = {"container": container.id, "name": network.name, "type": network.driver}
-            self.events.publish("network", action, network.id, attributes)
+        for _, network in self._attachments.of(container):
+            if network is not None:
+                self.events.connection(container.id, network, action)
 
     def _record(self, container: Container, state: State) -> Container:
         current = self._store.container(container.id) or container

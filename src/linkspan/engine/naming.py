@@ -69,7 +69,8 @@ def in_order(place: Place, networks: Iterable[Network]) -> list[Network]:
 
 def attachment_to(container: Container, network: Network) -> Attachment | None:
     """Return what the container asked of this network."""
-    return next((wish for wish in container.attachments if wish.network in (network.id, network.name)), None)
+    known = (network.id, network.name)
+    return next((wish for wish in container.attachments if wish.network in known or wish.name == network.name), None)
 
 
 def names_of(container: Container, network: Network) -> tuple[str, ...]:

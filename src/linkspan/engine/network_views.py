@@ -22,7 +22,7 @@ def view(store: Store, network: Network) -> NetworkView:
 def _members(store: Store, network: Network) -> Iterator[tuple[Container, Endpoint | None]]:
     if network.driver in ("host", "null"):
         for container in store.containers():
-            if container.state.running and str(container.spec.network.mode) in (network.name, network.id):
+            if container.state.running and any(attachment.network == network.id for attachment in container.attachments):
                 yield container, None
         return
     for endpoint in store.endpoints_on(network.id):

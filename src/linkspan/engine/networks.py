@@ -19,7 +19,7 @@ from linkspan.engine.retired import Retired
 from linkspan.engine.sandboxes import Sandboxes
 from linkspan.engine.subnets import Subnets
 from linkspan.engine.views import NetworkView, Pruned
-from linkspan.errors import Conflict, EngineError, Forbidden, InvalidInput, NotFound, Unsupported
+from linkspan.errors import Conflict, EngineError, Forbidden, NotFound
 from linkspan.kernel import link
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.endpoint import Endpoint
@@ -112,30 +112,6 @@ class Networks:
             self._pruning = False
         self._events.publish("network", "prune", "", {"reclaimed": "0"})
         return Pruned(ids=tuple(names))
-
-    async def connect(self, ref: str, container: str) -> None:
-        """Refuse, after Docker's checks."""
-        self._refuse_attachment(ref, container, "cannot connect container to host network - container must be created in host network mode")
-
-    async def disconnect(self, ref: str, container: str) -> None:
-        """Refuse, after Docker's checks."""
-        self._refuse_attachment(
-            ref, container, "cannot disconnect container from host network - container was created in host network mode"
-        )
-
-    def _refuse_attachment(self, ref: str, container_ref: str, host_text: str) -> None:
-        container = self._lookup.container(container_ref)
-        network = self._lookup.network(ref)
-        mode = container.spec.network.mode.kind
-        if mode == "container" or (mode == "host" and network.name != "host"):
-            raise InvalidInput(
-                "container sharing network namespace with another container or host cannot be connected to any other network"
-            )
-        if network.name == "host":
-            raise InvalidInput(host_text)
-        if "none" in (mode, network.name):
-            raise InvalidInput("container cannot be connected to multiple networks with one of the networks in private (none) mode")
-        raise Unsupported("containers cannot be connected to networks while they exist in this version of linkspan")
 
     def _create(self, request: NetworkRequest, identity: str, created: int) -> tuple[str, tuple[str, ...]]:
         network, warnings = self._planner.plan(request, identity, created)

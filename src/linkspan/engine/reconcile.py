@@ -63,6 +63,9 @@ class Reconciler:
         for stray in strays:
             logger.warning("swept %s", stray.sentence)
         await self._repairer.sweep(strays)
+        for difference in await self._kernel.run(self._surveyor.misled):
+            logger.warning("mended: %s", difference.sentence)
+            await self._repairer.mend(difference)
 
     def _to_start(self) -> list[Container]:
         """What its restart policy wants to run now, each after those whose namespace or address it needs."""

@@ -87,7 +87,16 @@ class Repairer:
             with contextlib.suppress(OSError):  # the next start tries again
                 tree.remove(self._files.of(container_id))
         for endpoint_id in subjects.get(Mend.ADDRESS_AWAY, ()):
-            self._store.delete_endpoint(endpoint_id)
+            self._drop(endpoint_id)
+
+    def _drop(self, endpoint_id: str) -> None:
+        """Forget an endpoint that is nobody's; its interface is gone. Default routes may have gone by it."""
+        endpoint = self._store.endpoint(endpoint_id)
+        if endpoint is not None and endpoint.attached:
+            self._sandboxes.openings.shut([endpoint])
+        self._store.delete_endpoint(endpoint_id)
+        for other in self._store.endpoints_of(endpoint.sandbox) if endpoint else ():
+            self._plug(other.id)
 
     def mark(self, difference: Difference, error: str) -> None:
         """Say in the state of the containers that it cuts off what could not be mended."""
@@ -135,13 +144,14 @@ class Repairer:
         driver = self._drivers[network.driver]
         driver.detach(network, [endpoint])
         with Undo() as undo:
-            driver.attach(network, endpoint, self._sandboxes.path(endpoint.sandbox), undo)
-            driver.restore(network, endpoint, self._sandboxes.path(endpoint.sandbox))
+            driver.attach(network, replace(endpoint, leads=()), self._sandboxes.path(endpoint.sandbox), undo)
+        self._plug(endpoint_id)
 
     def _plug(self, endpoint_id: str) -> None:
         endpoint, network = self._plugged(endpoint_id)
         if endpoint is not None and network is not None:
             self._drivers[network.driver].restore(network, endpoint, self._sandboxes.path(endpoint.sandbox))
+            self._sandboxes.endpoints.straighten(endpoint.sandbox, self._sandboxes.path(endpoint.sandbox))
 
     def _ruleset(self, _table: str) -> None:
         self._rules.apply(self._sandboxes.ruleset())

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from linkspan.model.attachment import Attachment
 from linkspan.model.container import Mount, NetworkConfig, Resources, RestartPolicy, Security
 
 
@@ -12,6 +13,8 @@ class CreateRequest:
     image: str
     network: NetworkConfig
     """`links` is empty here: they are in `links` as given, because only the engine can look containers up."""
+    attachments: tuple[Attachment, ...] = ()
+    """The networks to be on, as given: names and ids are not looked up yet. None at all: that of the mode."""
     name: str | None = None
     cmd: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None

@@ -1,27 +1,21 @@
 """Which namespace a container runs in, and what is wired into it. Everything here runs on the kernel thread."""
 
-import ipaddress
-import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from linkspan.config import Config
 from linkspan.drivers.base import Driver
+from linkspan.engine.endpoints import Endpoints
 from linkspan.engine.lookup import Lookup
-from linkspan.engine.publishes import Ports, Reservation
+from linkspan.engine.openings import Openings
+from linkspan.engine.publishes import Reservation
 from linkspan.errors import Conflict, EngineError, NotFound
-from linkspan.kernel import address, conntrack, netns
-from linkspan.kernel.nft import Firewall, RulesetRefused
+from linkspan.kernel import netns
+from linkspan.kernel.nft import Firewall
 from linkspan.model.container import Container
-from linkspan.model.endpoint import HOST_SANDBOX, Endpoint, Sandbox, random_mac
-from linkspan.model.network import IPAddress, Network, Subnet
-from linkspan.model.publish import Publish
-from linkspan.plan import addresses, firewall, guard
-from linkspan.plan.ports import ways
+from linkspan.model.endpoint import HOST_SANDBOX, Endpoint, Sandbox
 from linkspan.store.base import Store
 from linkspan.undo import Undo
 
@@ -33,8 +27,6 @@ class Place:
     sandbox: str
     namespace: Path | None
     """None: the host's own."""
-    network: Network | None = None
-    endpoint: Endpoint | None = None
     reservation: Reservation = field(default_factory=Reservation)
     """Its host ports; the caller closes it once the monitor holds the sockets."""
     files_of: str = ""
@@ -44,22 +36,21 @@ class Place:
 class Sandboxes:
     """Joins containers to network namespaces and takes them out again."""
 
-    def __init__(self, config: Config, store: Store, firewall: Firewall, drivers: Mapping[str, Driver]) -> None:
+    def __init__(self, config: Config, store: Store, rules: Firewall, drivers: Mapping[str, Driver]) -> None:
         self._config = config
         self._store = store
-        self._firewall = firewall
-        self._drivers = drivers
-        self._ports = Ports()
         self._joining: dict[str, str] = {}
-        self._opened: dict[str, Container] = {}
-        """Containers with the ports that are open for them, and that no record tells of yet."""
-        self._closed: set[str] = set()
-        """Containers whose ports are closed, while the record still says that they run."""
         self._lookup = Lookup(store)
+        self.endpoints = Endpoints(config, store, drivers)
+        self.openings = Openings(store, rules, self.endpoints)
 
     def path(self, sandbox_id: str) -> Path:
         """Return the file that the namespace `sandbox_id` is bound to."""
         return self._config.exec_root / "netns" / sandbox_id
+
+    def ruleset(self) -> str:
+        """Render the whole firewall as the store wants it."""
+        return self.openings.ruleset()
 
     def join(self, container: Container, undo: Undo) -> Place:
         """Make (or find) the container's namespace with all that its mode wants in it; call `joined` when that is recorded.
@@ -70,30 +61,27 @@ class Sandboxes:
         mode = container.spec.network.mode
         if mode.kind == "container":
             return self._join_other(container, self._target(container))
-        network = self._network(str(mode))
         if self._store.sandbox(container.id) and not self._in_use(container.id):
             self.clear([container.id])  # a clean-up that failed has left it: it may be half of one
-        match network.driver:
-            case "host":
-                return Place(sandbox=HOST_SANDBOX, namespace=None, network=network, files_of=container.id)
-            case "null":
-                namespace = self._own_namespace(container, undo)
-                return Place(sandbox=container.id, namespace=namespace, network=network, files_of=container.id)
-            case _:
-                return self._join_bridge(container, network, undo)
+        if mode.kind == "host":
+            return Place(sandbox=HOST_SANDBOX, namespace=None, files_of=container.id)
+        return self._join_networks(container, undo)
 
     def joined(self, container_id: str) -> None:
         """The store knows now (or never will) that this container is in its sandbox: it is no longer held for it."""
         self._joining.pop(container_id, None)
-        self._opened.pop(container_id, None)
+        self.openings.recorded(container_id)
+
+    def live(self, container: Container) -> Path | None:
+        """Return the namespace of the container's own in which something runs, None if nothing does."""
+        return self.path(container.id) if self._store.members(container.id) else None
 
     def clear(self, sandbox_ids: Iterable[str]) -> None:
         """Delete those of the sandboxes that no container runs or starts in, together. Idempotent."""
         empty = [sandbox_id for sandbox_id in dict.fromkeys(sandbox_ids) if not self._in_use(sandbox_id)]
         endpoints = [endpoint for sandbox_id in empty for endpoint in self._store.endpoints_of(sandbox_id)]
-        for network in self._store.networks():
-            self._drivers[network.driver].detach(network, [endpoint for endpoint in endpoints if endpoint.network == network.id])
-        self._shut(endpoints)
+        self.endpoints.detach(endpoints)
+        self.openings.shut(endpoints)
         for sandbox_id in empty:
             netns.delete(self.path(sandbox_id))
         with self._store.transaction():
@@ -102,77 +90,12 @@ class Sandboxes:
             for sandbox_id in empty:
                 self._store.delete_sandbox(sandbox_id)
 
-    def endpoint_of(self, container_id: str) -> Endpoint | None:
-        """Return the endpoint of the sandbox made for this container, None if it has none."""
-        return next(iter(self._store.endpoints_of(container_id)), None)
-
     def forget(self, container_id: str) -> None:
         """Give back the addresses of a removed container, unless others still run in its sandbox."""
-        self._closed.discard(container_id)
+        self.openings.forget(container_id)
         for endpoint in self._store.endpoints_of(container_id):
             if not endpoint.attached:
                 self._store.delete_endpoint(endpoint.id)
-
-    def unlink(self, target: Container) -> None:
-        """Take the links to a removed container out of the ruleset, before its address can be another's. Idempotent."""
-        ports, endpoint, removal = target.spec.network.exposed, self.endpoint_of(target.id), ""
-        for other in self._open_to_others() if ports and endpoint and endpoint.address else ():
-            source = self.endpoint_of(other.id) if any(linked == target.id for linked, _ in other.spec.network.links) else None
-            if endpoint and source:
-                link = firewall.Link(source=source.ipv4.ip, target=endpoint.ipv4.ip, ports=ports)
-                removal += firewall.link_removal(link)
-        if removal:
-            self._apply(removal)
-
-    def has_rules(self, container: Container) -> bool:
-        """Whether there is something in the ruleset that `unpublish` takes out."""
-        return bool(container.publishes or container.spec.network.links)
-
-    def unpublish(self, container: Container, publishes: Sequence[Publish]) -> None:
-        """Take ports and links of a container out of the ruleset. Idempotent."""
-        self._opened.pop(container.id, None)
-        self._closed.add(container.id)
-        endpoint = self.endpoint_of(container.id)
-        if endpoint is None or endpoint.address is None:
-            return
-        removal = firewall.publish_removal(publishes, *endpoint.ips)
-        removal += "".join(firewall.link_removal(link) for link in self._links(container, endpoint))
-        if removal:
-            self._apply(removal)
-            _forget_conversations(publishes)
-
-    def ruleset(self) -> str:
-        """Render the whole firewall as the store wants it."""
-        published, links = [], []
-        for container in self._open_to_others():
-            endpoint = self.endpoint_of(container.id)
-            if endpoint and endpoint.attached and endpoint.address:
-                published.append((endpoint.ips, container.publishes))
-                links += self._links(container, endpoint)
-        bridges = [network for network in self._store.networks() if network.driver == "bridge"]
-        text = firewall.ruleset(bridges, published, links)
-        if self._firewall.sees_frames:
-            text += guard.guard(endpoint for endpoint in self._store.endpoints() if endpoint.attached and endpoint.address)
-        return text
-
-    def _apply(self, rules: str) -> None:
-        """Change the ruleset; if that is refused because somebody has flushed it, it is rendered anew first."""
-        try:
-            self._firewall.apply(rules)
-        except RulesetRefused:
-            self._firewall.apply(self.ruleset())
-            self._firewall.apply(rules)
-
-    def _open_to_others(self) -> Iterator[Container]:
-        """Yield those whose ports and links are in the ruleset: what runs, but for what is ending, and what is about to."""
-        for container in self._store.containers():
-            if container.id in self._opened:
-                yield self._opened[container.id]
-            elif container.state.running and container.id not in self._closed:
-                yield container
-
-    def _network(self, name: str) -> Network:
-        return self._lookup.network(name, prefix="failed to set up container networking: ")
 
     def _target(self, container: Container) -> Container:
         try:
@@ -210,57 +133,27 @@ class Sandboxes:
         undo.push(f"forget sandbox {container.short_id}", partial(self._store.delete_sandbox, container.id))
         return path
 
-    def _join_bridge(self, container: Container, network: Network, undo: Undo) -> Place:
-        endpoint = self.endpoint_of(container.id) or self._new_endpoint(container, network, undo)
-        reservation = self._reserve(container, network, endpoint, undo)  # before anything is made: most refusals are about ports
+    def _join_networks(self, container: Container, undo: Undo) -> Place:
+        endpoints = self.endpoints.wanted(container, undo)
+        reservation = self.openings.reserve(container, endpoints, undo)  # before anything is made: most refusals are about ports
         namespace = self._own_namespace(container, undo)
-        if not endpoint.attached:
-            endpoint = self._attach(network, endpoint, namespace, undo)
-        self._publish(container, endpoint, reservation, undo)
-        return Place(
-            sandbox=container.id,
-            namespace=namespace,
-            network=network,
-            endpoint=endpoint,
-            reservation=reservation,
-            files_of=container.id,
-        )
+        if loose := [endpoint for endpoint in endpoints if not endpoint.attached]:
+            undo.push(f"shut the ports of {container.name}", partial(self.openings.shut, loose))
+        plugged = self._plugged(container, endpoints, namespace, undo)
+        self.openings.open(container, plugged, reservation.publishes, undo)
+        return Place(sandbox=container.id, namespace=namespace, reservation=reservation, files_of=container.id)
 
-    def _new_endpoint(self, container: Container, network: Network, undo: Undo) -> Endpoint:
-        endpoint_id = os.urandom(32).hex()
-        pool = network.subnets[0]
-        with self._store.transaction():  # an address that a crash leaves without its endpoint would be nobody's for good
-            address = self._store.reserve(network.id, endpoint_id, partial(self._choose, network, pool))
-            endpoint = Endpoint(
-                id=endpoint_id,
-                network=network.id,
-                sandbox=container.id,
-                mac=container.spec.network.mac or random_mac(os.urandom(6)),
-                address=ipaddress.IPv4Interface((address, pool.subnet.prefixlen)),
-                gateway=self._gateway(network, pool),
-                host_interface=f"veth{endpoint_id[:7]}",
-                guarded=container.spec.security.anti_spoofing,
-            )
+    def _plugged(self, container: Container, endpoints: Sequence[Endpoint], namespace: Path, undo: Undo) -> Sequence[Endpoint]:
+        """Plug in what is not yet. In a namespace in which others have run on, default routes are there already, and move."""
+        if not any(endpoint.attached for endpoint in endpoints):
+            return [self.endpoints.attach(endpoint, namespace, undo) for endpoint in endpoints]
+        former = [endpoint for endpoint in endpoints if endpoint.attached]
+        plain = [endpoint if endpoint.attached else replace(endpoint, leads=()) for endpoint in endpoints]
+        plugged = [endpoint if endpoint.attached else self.endpoints.attach(endpoint, namespace, undo) for endpoint in plain]
+        led = self.endpoints.reroute(container, plugged, former, namespace, undo)
+        for endpoint in led:
             self._store.put_endpoint(endpoint)
-        undo.push(f"forget endpoint {endpoint_id[:12]}", partial(self._store.delete_endpoint, endpoint_id))
-        return endpoint
-
-    def _choose(self, network: Network, pool: Subnet, held: AbstractSet[int], released: Collection[int]) -> ipaddress.IPv4Address:
-        used = addresses.Used(held, released)
-        return addresses.choose(pool, used, reserved=filter(None, [self._gateway(network, pool)]), network=f"{network.name} ({network.id})")
-
-    def _gateway(self, network: Network, pool: Subnet) -> IPv4Address | None:
-        """The container's way out: the bridge, unless the daemon's --default-gateway names another router on it."""
-        own = pool.gateway if isinstance(pool.gateway, IPv4Address) else None
-        return (self._config.default_gateway if network.name == "bridge" else None) or own
-
-    def _attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> Endpoint:
-        undo.push(f"shut the port {endpoint.host_interface}", partial(self._shut, [endpoint]))
-        self._drivers[network.driver].attach(network, endpoint, namespace, undo)
-        attached = replace(endpoint, attached=True)
-        self._store.put_endpoint(attached)
-        undo.push(f"mark endpoint {endpoint.id[:12]} as detached", partial(self._store.put_endpoint, endpoint))
-        return attached
+        return led
 
     def _in_use(self, sandbox_id: str) -> bool:
         return sandbox_id in ("", HOST_SANDBOX) or bool(self._store.members(sandbox_id)) or sandbox_id in self._joining.values()
@@ -270,57 +163,3 @@ class Sandboxes:
             self._store.delete_endpoint(endpoint.id)
         else:
             self._store.put_endpoint(replace(endpoint, attached=False))
-
-    def _shut(self, endpoints: Sequence[Endpoint]) -> None:
-        """Let nothing more through the endpoints' ports on their bridge; `_publish` opens them. Idempotent."""
-        if endpoints and self._firewall.sees_frames:
-            self._apply("".join(map(guard.owner_removal, endpoints)))
-
-    def _reserve(self, container: Container, network: Network, endpoint: Endpoint, undo: Undo) -> Reservation:
-        try:
-            return self._ports.allocate(container.spec.network, ways([(network, endpoint)]), self._holders, undo)
-        except EngineError as error:
-            where = f"driver failed programming external connectivity on endpoint {container.name} ({endpoint.id})"
-            error.args = (f"failed to set up container networking: {where}: {error}",)
-            raise
-
-    def _publish(self, container: Container, endpoint: Endpoint, reservation: Reservation, undo: Undo) -> None:
-        rules = guard.owner(endpoint) if self._firewall.sees_frames else ""
-        rules += firewall.publish_elements(reservation.publishes, *endpoint.ips)
-        rules += "".join(firewall.link_elements(link) for link in self._links(container, endpoint))
-        self._closed.discard(container.id)
-        if rules:
-            # Before: when the kernel's answer is lost (ENOBUFS), the rules are there all the same.
-            undo.push(f"unpublish ports of {container.name}", partial(self.unpublish, container, reservation.publishes))
-            self._apply(rules)
-            _forget_conversations(reservation.publishes)
-            self._opened[container.id] = replace(container, publishes=tuple(reservation.publishes))
-
-    def _holders(self, protocol: str, host_port: int) -> Iterator[tuple[IPAddress, str]]:
-        # Also those that are on their way: their ports are held, and not recorded yet.
-        for container in (*self._store.publishers(protocol, host_port), *self._opened.values()):
-            for publish in container.publishes:
-                if (publish.port.protocol, publish.host_port) == (protocol, host_port):
-                    yield publish.host_ip, container.name
-
-    def _links(self, container: Container, endpoint: Endpoint) -> list[firewall.Link]:
-        """Return what lets a container reach those it has legacy links to, also where icc is off."""
-        links = []
-        for target_id, _alias in container.spec.network.links:
-            target, other = self._store.container(target_id), self.endpoint_of(target_id)
-            if target and other and other.address and endpoint.address:
-                ports = target.spec.network.exposed
-                links.append(firewall.Link(source=endpoint.address.ip, target=other.address.ip, ports=ports))
-        return links
-
-
-def _forget_conversations(publishes: Sequence[Publish]) -> None:
-    """Let the next packet of each caller of a UDP port meet the rules as they are now: only the first one of a conversation does."""
-    ports = [publish for publish in publishes if publish.port.protocol == "udp"]
-    if ports:
-        everywhere: dict[int, Sequence[IPAddress]] = {4: address.local(), 6: address.local6()}
-        chosen = (
-            (everywhere[publish.host_ip.version] if publish.host_ip.is_unspecified else [publish.host_ip], publish.host_port)
-            for publish in ports
-        )
-        conntrack.forget_udp({(each, number) for hosts, number in chosen for each in hosts})

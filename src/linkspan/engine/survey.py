@@ -99,6 +99,11 @@ class Surveyor:
                 found[endpoint.id] = survey.inside(self._sandboxes.path(endpoint.sandbox), endpoint.interface)
         return found
 
+    def misled(self) -> tuple[Difference, ...]:
+        """Return what differs inside of sandboxes with several endpoints: a connect or disconnect may have begun, and did not end."""
+        several = [endpoint for endpoint in self.attached() if len(self._store.endpoints_of(endpoint.sandbox)) > 1]
+        return self.differences(Part.LINKS, self.insides(several)) if several else ()
+
     def strays(self) -> tuple[Difference, ...]:
         """Return what carries our mark or lies under our roots, and nobody owns."""
         known_networks = self._store.networks()
@@ -114,6 +119,12 @@ class Surveyor:
         )
         return strays(wanted, found)
 
+    def _is_orphan(self, endpoint: Endpoint) -> bool:
+        """Whether its container is not on its network: a connect has begun, and did not end."""
+        owner = self._store.container(endpoint.sandbox)
+        attachments = self._sandboxes.endpoints.attachments
+        return owner is not None and not any(found and found.id == endpoint.network for _, found in attachments.of(owner))
+
     def _wanted(self) -> Wanted:
         containers = self._store.containers()
         return Wanted(
@@ -121,6 +132,7 @@ class Surveyor:
             running={container.id: container.name for container in containers if container.state.running},
             containers=frozenset(container.id for container in containers),
             unplugged=tuple(endpoint for endpoint in self._store.endpoints() if not endpoint.attached),
+            orphans=tuple(filter(self._is_orphan, self._store.endpoints())),
         )
 
     def _found(self, part: Part, wanted: Wanted) -> Found:
@@ -139,7 +151,7 @@ class Surveyor:
     def _ports(self, networks: Iterable[Network]) -> Iterator[Port]:
         modes = {network.id: (network, self._drivers[network.driver].port(network)) for network in networks}
         for endpoint in self._store.endpoints():
-            if endpoint.attached and endpoint.network in modes:
+            if endpoint.attached and endpoint.network in modes and not self._is_orphan(endpoint):
                 network, mode = modes[endpoint.network]
                 yield Port(endpoint=endpoint, network=network, mode=mode)
 

@@ -2,10 +2,22 @@
 
 from dataclasses import dataclass, field
 
+from linkspan.model.attachment import Attachment
 from linkspan.model.container import Container
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.image import Image
 from linkspan.model.network import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSeat:
+    """What a container asked of a network, and what it has of it."""
+
+    attachment: Attachment
+    network: Network | None = None
+    """None: there is none of that name (any more)."""
+    endpoint: Endpoint | None = None
+    """Its interface there; None of host and none, and while it has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
@@ -16,10 +28,8 @@ class ContainerView:
     """
 
     container: Container
-    network: Network | None = None
-    """bridge, host or none; None in container mode."""
-    endpoint: Endpoint | None = None
-    """Its interface on `network`; None in host, none and container mode, and while it has none."""
+    seats: tuple[NetworkSeat, ...] = ()
+    """The networks that it is on, in the order in which they were asked for; none in container mode."""
     image: Image | None = None
     """None if the image was removed by force."""
     sandbox_key: str = ""

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from linkspan.model.network import IPAddress
 
+STATIC_ON_PREDEFINED = "user-specified IP address is supported on user-defined networks only"
+ALIAS_ON_PREDEFINED = "network-scoped aliases are only supported for user-defined networks"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
@@ -13,7 +16,9 @@ class Attachment:
     """
 
     network: str
-    """Its id; its name, of a network that was not there when it was asked for."""
+    """Its id; what it was called, of a network that was not there when it was asked for."""
+    name: str = ""
+    """Its name when it was asked for: one that is made anew under it serves as well."""
     ipv4: IPAddress | None = None
     """The address asked for; None: one is chosen."""
     ipv6: IPAddress | None = None
@@ -23,7 +28,7 @@ class Attachment:
     aliases: tuple[str, ...] = ()
     """Names of the container on this network, which others may have too."""
     links: tuple[tuple[str, str], ...] = ()
-    """(container id, alias): names of others that only this container knows."""
+    """(container, alias): names of others that only this container knows. An id, or what was given for one that was not there."""
     options: dict[str, str] = field(default_factory=dict)
     """com.docker.network.endpoint.*: ifname, sysctls."""
     gateway_priority: int = 0

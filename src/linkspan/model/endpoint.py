@@ -2,10 +2,10 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from linkspan.errors import InvalidInput
-from linkspan.model.network import interface_name
+from linkspan.model.network import IPAddress, IPInterface, interface_name
 
 HOST_SANDBOX = "host"
 """The id of the sandbox that is the host's own namespace: it is never created, changed or deleted."""
@@ -54,12 +54,34 @@ class Endpoint:
     gateway: ipaddress.IPv4Address | None = None
     address6: ipaddress.IPv6Interface | None = None
     gateway6: ipaddress.IPv6Address | None = None
+    link_local: tuple[IPInterface, ...] = ()
+    """More addresses, that were asked for: of 169.254.0.0/16 or fe80::/64."""
     interface: str = "eth0"
     host_interface: str = ""
     attached: bool = False
     """Whether the interface exists now (as far as the store knows)."""
     guarded: bool = True
     """Whether what comes out of it must carry its own MAC and address."""
+    leads: tuple[int, ...] = ()
+    """The families (4, 6) whose default route in the sandbox goes by it."""
+    sysctls: dict[str, str] = field(default_factory=dict)
+    """Settings of its interface, with `IFNAME` in place of the interface's name (com.docker.network.endpoint.sysctls)."""
+
+    @property
+    def addresses(self) -> tuple[IPInterface, ...]:
+        """All addresses of its interface: IPv4, IPv6, those of its link."""
+        return (*((self.address,) if self.address else ()), *((self.address6,) if self.address6 else ()), *self.link_local)
+
+    @property
+    def default_gateways(self) -> tuple[IPAddress, ...]:
+        """Where the default routes lead that go by it."""
+        gateways = ((4, self.gateway), (6, self.gateway6))
+        return tuple(gateway for version, gateway in gateways if gateway is not None and version in self.leads)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings of its interface, by their keys in the sandbox."""
+        return {key.replace("IFNAME", self.interface): value for key, value in self.sysctls.items()}
 
     @property
     def ipv4(self) -> ipaddress.IPv4Interface:
@@ -80,6 +102,6 @@ class Endpoint:
             interface_name(self.host_interface)
 
 
-def address_text(address: ipaddress.IPv4Interface | None) -> str:
+def address_text(address: IPInterface | None) -> str:
     """Return the address without its prefix length, empty for none."""
     return str(address.ip) if address else ""

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from linkspan.errors import Exhausted
-from linkspan.model.network import Subnet
+from linkspan.errors import AddressInUse, Exhausted, InvalidInput
+from linkspan.model.network import IPAddress, Subnet
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,22 +18,42 @@ class Used:
     """In the order of their release, the longest ago first."""
 
 
-def choose(pool: Subnet, used: Used, *, network: str, reserved: Iterable[ipaddress.IPv4Address] = ()) -> ipaddress.IPv4Address:
+def choose(pool: Subnet, used: Used, *, network: str, reserved: Iterable[IPAddress] = ()) -> IPAddress:
     """Return a free address of the pool: the lowest that nobody ever had, else the one that was released longest ago.
 
     `reserved` are never chosen; `network` names the network in the error. Raises Exhausted.
     """
     usable = range(int(pool.range.network_address), int(pool.range.broadcast_address) + 1)
-    unusable = {*map(int, reserved), *map(int, pool.auxiliary.values()), *([int(pool.gateway)] if pool.gateway else ())}
-    if pool.subnet.prefixlen < 31:  # RFC 3021: a /31 has neither of them
-        unusable |= {int(pool.subnet.network_address), int(pool.subnet.broadcast_address)}
+    unusable = _unusable(pool, reserved)
     known = (used.held, used.released, unusable)
     fresh = (number for number in usable if not any(number in numbers for numbers in known))
     released = (number for number in used.released if number in usable and number not in unusable)
     found = next(fresh, None) or next(released, None)
     if found is None:
-        raise Exhausted(f"no available IPv4 addresses on this network's address pools: {network}")
-    return ipaddress.IPv4Address(found)
+        raise Exhausted(f"no available IPv{pool.subnet.version} addresses on this network's address pools: {network}")
+    return _address(pool, found)
+
+
+def asked(pool: Subnet, address: IPAddress, used: Used, *, reserved: Iterable[IPAddress] = ()) -> IPAddress:
+    """Return the address that was asked for; raises AddressInUse if it is somebody's, InvalidInput if it is not of the pool."""
+    if address not in pool.subnet:
+        raise InvalidInput(f"no configured subnet contains IP address {address}")
+    if int(address) in used.held or int(address) in _unusable(pool, reserved):
+        raise AddressInUse
+    return address
+
+
+def _unusable(pool: Subnet, reserved: Iterable[IPAddress]) -> set[int]:
+    unusable = {*map(int, reserved), *map(int, pool.auxiliary.values()), *([int(pool.gateway)] if pool.gateway else ())}
+    if pool.subnet.prefixlen < pool.subnet.max_prefixlen - 1:  # RFC 3021, RFC 6164: a link of two has none of these
+        unusable.add(int(pool.subnet.network_address))
+        if pool.subnet.version == 4:
+            unusable.add(int(pool.subnet.broadcast_address))
+    return unusable
+
+
+def _address(pool: Subnet, number: int) -> IPAddress:
+    return ipaddress.IPv4Address(number) if pool.subnet.version == 4 else ipaddress.IPv6Address(number)
 
 
 def free_subnet(

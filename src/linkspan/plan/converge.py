@@ -123,6 +123,8 @@ class Wanted:
     """The ids of all of them."""
     unplugged: tuple[Endpoint, ...] = ()
     """Endpoints without an interface, which keep their address for a container that does not run."""
+    orphans: tuple[Endpoint, ...] = ()
+    """Endpoints on a network that their container is not on."""
     rules: Mapping[str, Listing] = field(default_factory=dict)
     """Our tables of nftables; none: not to be compared."""
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -267,10 +269,17 @@ def _inside(endpoint: Endpoint, inside: InsideState | None) -> Iterator[tuple[Ki
         return
     if not inside.up:
         yield Kind.INSIDE_DOWN, f"the interface {endpoint.interface} is down in its namespace"
-    if endpoint.address is not None and endpoint.address not in inside.addresses:
-        yield Kind.INSIDE_ADDRESS, f"the interface {endpoint.interface} has lost its address {endpoint.address}"
-    elif endpoint.gateway is not None and inside.up and endpoint.gateway not in inside.gateways:
-        yield Kind.INSIDE_ROUTE, f"the default route by {endpoint.gateway} is gone in the namespace"
+    missing = [address for address in endpoint.addresses if address not in inside.addresses]
+    for address in missing:
+        yield Kind.INSIDE_ADDRESS, f"the interface {endpoint.interface} has lost its address {address}"
+    families = {address.version for address in missing}
+    for gateway in endpoint.default_gateways if inside.up else ():
+        if gateway not in inside.gateways and gateway.version not in families:
+            yield Kind.INSIDE_ROUTE, f"the default route by {gateway} is gone in the namespace"
+    others = {endpoint.gateway, endpoint.gateway6} - {None, *endpoint.default_gateways}
+    for gateway in inside.gateways:
+        if gateway in others:
+            yield Kind.INSIDE_ROUTE, f"the default route goes by {gateway}, which is not the way out of the container"
 
 
 def _namespaces(wanted: Wanted, found: Found) -> Iterator[Difference]:
@@ -316,10 +325,11 @@ def _stray_files(wanted: Wanted, found: Found) -> Iterator[Difference]:
     for container in sorted(found.mounted):
         sentence = f"the mount of the root file system of {container[:12]}"
         yield Difference(kind=Kind.STRAY_MOUNT, mend=Mend.MOUNT_AWAY, subject=container, sentence=sentence)
-    for endpoint in wanted.unplugged:
-        if endpoint.sandbox not in wanted.containers:
-            sentence = f"the address {endpoint.address} of container {endpoint.sandbox[:12]}"
-            yield Difference(kind=Kind.STRAY_ADDRESS, mend=Mend.ADDRESS_AWAY, subject=endpoint.id, sentence=sentence)
+    nobodys = [endpoint for endpoint in wanted.unplugged if endpoint.sandbox not in wanted.containers]
+    for endpoint in (*nobodys, *wanted.orphans):
+        addresses = " and ".join(str(address.ip) for address in endpoint.addresses) or "(none)"
+        sentence = f"the address {addresses} of container {endpoint.sandbox[:12]}"
+        yield Difference(kind=Kind.STRAY_ADDRESS, mend=Mend.ADDRESS_AWAY, subject=endpoint.id, sentence=sentence)
     for container in sorted(found.folders - wanted.containers):
         yield Difference(
             kind=Kind.STRAY_FOLDER, mend=Mend.FOLDER_AWAY, subject=container, sentence=f"the folder of container {container[:12]}"

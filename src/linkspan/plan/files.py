@@ -11,6 +11,8 @@ EMBEDDED = "127.0.0.11"
 """Docker's address of the server that answers containers' names."""
 MOST = 3
 """Servers that are asked."""
+PUBLIC_SERVERS6 = ("2001:4860:4860::8888", "2001:4860:4860::8844")
+"""Besides, for containers with IPv6."""
 
 _LOCALHOST = (("127.0.0.1", "localhost"),)
 _LOCALHOST_V6 = (
@@ -53,10 +55,11 @@ class Resolver:
         domains = () if tuple(search) == (".",) else tuple(search) or self.search
         return Resolver(servers=tuple(servers) or self.servers, search=domains, options=tuple(options) or self.options)
 
-    def reachable_from_container(self) -> "Resolver":
-        """Leave out loopback and IPv6 servers, which an IPv4 namespace of its own cannot reach; public ones if none remain."""
-        servers = tuple(server for server in self.servers if _reachable(server))
-        return Resolver(servers=servers or PUBLIC_SERVERS, search=self.search, options=self.options)
+    def reachable_from_container(self, *, ipv6: bool = False) -> "Resolver":
+        """Leave out loopback servers, and those of a family that the container lacks; public ones if none remain."""
+        servers = tuple(server for server in self.servers if _reachable(server, ipv6=ipv6))
+        public = (*PUBLIC_SERVERS, *(PUBLIC_SERVERS6 if ipv6 else ()))
+        return Resolver(servers=servers or public, search=self.search, options=self.options)
 
     def text(self) -> str:
         """Render as resolv.conf(5)."""
@@ -94,12 +97,12 @@ def embedded_text(host: Resolver, asked: Resolver, *, source: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _reachable(server: str) -> bool:
+def _reachable(server: str, *, ipv6: bool) -> bool:
     try:
         address = ipaddress.ip_address(server.partition("%")[0])
     except ValueError:
         return False
-    return address.version == 4 and not address.is_loopback
+    return (ipv6 or address.version == 4) and not address.is_loopback
 
 
 def hosts_text(*, extra: Iterable[tuple[str, str]] = (), own: Iterable[tuple[str, str]] = (), ipv6: bool = False) -> str:
@@ -121,6 +124,19 @@ def with_block(text: str, rows: Iterable[tuple[str, str]]) -> str:
     kept += "\n" if kept and not kept.endswith("\n") else ""
     lines = "".join(f"{address}\t{names}\n" for address, names in rows)
     return f"{kept}{begin}{lines}{end}" if lines else kept
+
+
+def hosts_with(text: str, *, add: Sequence[tuple[str, str]] = (), remove: Iterable[tuple[str, str]] = ()) -> str:
+    """Return an /etc/hosts with rows taken out and added; what the container wrote into it stays."""
+    gone = {_words(f"{address} {names}") for address, names in remove}
+    kept = [line for line in text.splitlines() if _words(line) not in gone]
+    present = set(map(_words, kept))
+    kept += [f"{address}\t{names}" for address, names in add if _words(f"{address} {names}") not in present]
+    return "".join(f"{line}\n" for line in kept)
+
+
+def _words(line: str) -> tuple[str, ...]:
+    return tuple(line.partition("#")[0].split())
 
 
 def full_name(hostname: str, domainname: str) -> str:

@@ -10,7 +10,7 @@ from linkspan.model.container import Container
 from linkspan.model.endpoint import Endpoint, Sandbox
 from linkspan.model.network import Network
 
-A = TypeVar("A", IPv4Address, IPv6Address)
+A = TypeVar("A", bound=IPv4Address | IPv6Address)
 
 Taken = Mapping[IPv4Address | IPv6Address, int | None]
 """Every address that a network ever gave: None while somebody holds it, else the sequence number of its release."""

@@ -28,6 +28,14 @@ _UPGRADES = {
     INSERT INTO address SELECT network, CAST(address AS TEXT), owner, released FROM former;
     DROP TABLE former;
     CREATE INDEX address_owner ON address (owner);
+    UPDATE endpoint SET body = json_set(body, '$.leads', json('[4]')) WHERE json_extract(body, '$.gateway') IS NOT NULL;
+    UPDATE container SET body = json_set(body, '$.attachments', json_array(json_object(
+        'network', coalesce((SELECT network.id FROM network WHERE network.name = json_extract(container.body, '$.spec.network.mode.kind')),
+                            json_extract(body, '$.spec.network.mode.target')),
+        'name', iif(json_extract(body, '$.spec.network.mode.kind') = 'network', json_extract(body, '$.spec.network.mode.target'),
+                    json_extract(body, '$.spec.network.mode.kind')),
+        'mac', coalesce(json_extract(body, '$.spec.network.mac'), '')
+    ))) WHERE json_extract(body, '$.spec.network.mode.kind') <> 'container';
     """,
 }
 """What makes a store of the version before one of the next."""

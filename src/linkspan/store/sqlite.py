@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from linkspan.errors import Conflict, EngineError
+from linkspan.errors import AddressInUse, Conflict, EngineError
 from linkspan.model.container import Container
 from linkspan.model.endpoint import Endpoint, Sandbox
 from linkspan.model.network import Network
@@ -316,7 +316,7 @@ class SqliteStore:
             pool = self._pools[network_id]
             address = choose(pool.held, pool.released)
             if int(address) in pool.held:
-                raise Conflict("Address already in use")
+                raise AddressInUse
             row = (network_id, str(int(address)), owner)
             self._database.execute("INSERT OR REPLACE INTO address VALUES (?, ?, ?, NULL)", row)
             pool.released.pop(int(address), None)

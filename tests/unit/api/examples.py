@@ -2,7 +2,8 @@
 
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from linkspan.engine.views import ContainerView
+from linkspan.engine.views import ContainerView, NetworkSeat
+from linkspan.model.attachment import Attachment
 from linkspan.model.container import Container, NetworkConfig, NetworkMode, Process, Spec, State, Status
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.image import Image, ImageConfig, Layer
@@ -51,6 +52,7 @@ CONTAINER = Container(
     ),
     state=State(status=Status.RUNNING, pid=42, started=BORN + SECOND),
     sandbox="c" * 64,
+    attachments=(Attachment(network=NETWORK.id, name="bridge"),),
     publishes=(Publish(host_ip=IPv4Address(0), host_port=8080, port=Port(80)),),
 )
 ENDPOINT = Endpoint(
@@ -64,8 +66,7 @@ ENDPOINT = Endpoint(
 )
 VIEW = ContainerView(
     container=CONTAINER,
-    network=NETWORK,
-    endpoint=ENDPOINT,
+    seats=(NetworkSeat(attachment=CONTAINER.attachments[0], network=NETWORK, endpoint=ENDPOINT),),
     image=IMAGE,
     sandbox_key="/run/linkspan/netns/cccccccccccc",
     hostname="cccccccccccc",

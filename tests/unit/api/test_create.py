@@ -259,8 +259,8 @@ def test_a_wrong_mac_address_is_refused(mac: str) -> None:
         ({"Aliases": ["a"]}, "network-scoped aliases are only supported for user-defined networks"),
         (
             {"Aliases": ["a"], "IPAMConfig": {"IPv4Address": "300.1.1.1", "LinkLocalIPs": ["x"]}},
-            "network-scoped aliases are only supported for user-defined networks\n"
             "user-specified IP address is supported on user-defined networks only\n"
+            "network-scoped aliases are only supported for user-defined networks\n"
             "invalid IPv4 address: 300.1.1.1\ninvalid link-local IP address: x",
         ),
     ],
@@ -269,12 +269,10 @@ def test_what_the_default_network_cannot_do_is_refused(settings: dict[str, Any],
     assert refusal(**endpoint("default", **settings)) == f"invalid config for network bridge: invalid endpoint settings:\n{problems}"
 
 
-def test_endpoints_must_be_of_the_networks_mode() -> None:
+def test_several_endpoints_are_several_attachments() -> None:
     both: dict[str, Any] = {"NetworkingConfig": {"EndpointsConfig": {"bridge": {}, "web": {}}}}
     assert refusal(**both, version=OLD) == "Container cannot be created with multiple network endpoints: bridge, web"
-    assert refusal(**endpoint("web")) == "HostConfig.NetworkMode must match the identity of a network in NetworkSettings.Networks"
-    with pytest.raises(Unsupported, match="several networks"):
-        parse(**both)
+    assert [attachment.network for attachment in parse(**both).attachments] == ["bridge", "web"]
     assert parse(NetworkingConfig={"EndpointsConfig": {"default": None}}).network.mode.kind == "bridge"
 
 

@@ -18,9 +18,10 @@ from linkspan.api.wire_execs import exec_details
 from linkspan.api.wire_images import image_details, image_history, image_line, progress_line, pruned_images
 from linkspan.api.wire_inspect import container_details
 from linkspan.api.wire_networks import network_details
-from linkspan.engine.views import ContainerView, NetworkView
+from linkspan.engine.views import ContainerView, NetworkSeat, NetworkView
 from linkspan.errors import InvalidInput
 from linkspan.images.registry import Progress
+from linkspan.model.attachment import Attachment
 from linkspan.model.container import (
     Container,
     Exec,
@@ -47,6 +48,11 @@ STOPPED = replace(CONTAINER, state=State(status=Status.EXITED, exit_code=3, star
 def on(mode: NetworkMode, container: Container = CONTAINER, **changes: Any) -> ContainerView:
     network = replace(container.spec.network, mode=mode)
     return replace(VIEW, container=replace(container, spec=replace(container.spec, network=network)), **changes)
+
+
+def seats(**changes: Any) -> tuple[NetworkSeat, ...]:
+    """The container's one seat, otherwise."""
+    return (replace(VIEW.seats[0], **changes),)
 
 
 def with_spec(**changes: Any) -> ContainerView:
@@ -145,7 +151,7 @@ def test_a_line_of_ps() -> None:
 
 
 def test_a_container_that_does_not_run_has_no_ports() -> None:
-    view = replace(VIEW, container=STOPPED, endpoint=None)
+    view = replace(VIEW, container=STOPPED, seats=seats(endpoint=None))
     assert container_line(view, BORN, size=False)["Ports"] == []
     assert network_settings(view)["Ports"] == {}
 
@@ -191,20 +197,21 @@ def test_inspect_shows_the_default_networks_endpoint_twice() -> None:
 
 def test_inspect_of_the_other_modes() -> None:
     host = Network(id="9" * 64, name="host", driver="host", created=BORN)
-    settings: Any = network_settings(on(NetworkMode(kind="host"), network=host, endpoint=None, sandbox_key="default"))
+    settings: Any = network_settings(on(NetworkMode(kind="host"), seats=seats(network=host, endpoint=None), sandbox_key="default"))
     assert settings["Networks"]["host"]["NetworkID"] == host.id
     assert (settings["IPAddress"], settings["MacAddress"], settings["Ports"]) == ("", "", {})
-    joined: Any = details(on(NetworkMode(kind="container", target="d" * 64), network=None, endpoint=None))
+    joined: Any = details(on(NetworkMode(kind="container", target="d" * 64), seats=()))
     assert (joined["NetworkSettings"]["Networks"], joined["NetworkSettings"]["Ports"]) == ({}, {})
     assert joined["HostConfig"]["NetworkMode"] == "container:" + "d" * 64
-    custom: Any = network_settings(on(NetworkMode(kind="network", target="mine"), network=replace(NETWORK, name="mine")))
+    custom: Any = network_settings(on(NetworkMode(kind="network", target="mine"), seats=seats(network=replace(NETWORK, name="mine"))))
     assert custom["IPAddress"] == ""
     assert custom["Networks"]["mine"]["IPAddress"] == "172.17.0.2"
 
 
 def test_a_container_that_does_not_run_still_names_its_network_and_mac() -> None:
     stopped = replace(STOPPED, spec=replace(STOPPED.spec, network=replace(STOPPED.spec.network, mac="02:42:ac:11:00:09")))
-    shown: Any = details(replace(VIEW, container=stopped, endpoint=None))
+    asked = Attachment(network=NETWORK.id, mac="02:42:ac:11:00:09")
+    shown: Any = details(replace(VIEW, container=stopped, seats=seats(attachment=asked, endpoint=None)))
     network = shown["NetworkSettings"]["Networks"]["bridge"]
     assert (network["NetworkID"], network["IPAddress"], network["MacAddress"]) == ("", "", "02:42:ac:11:00:09")
     assert shown["Config"]["MacAddress"] == "02:42:ac:11:00:09"

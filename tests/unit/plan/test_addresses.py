@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linkspan.errors import Exhausted
-from linkspan.model.network import Subnet
+from linkspan.model.network import IPAddress, Subnet
 from linkspan.plan.addresses import Used, choose, free_subnet
 
 NAME = "bridge (1234)"
@@ -58,7 +58,7 @@ def test_a_point_to_point_subnet_has_no_network_address() -> None:
 def test_no_address_is_given_twice(prefix: int, releases: list[bool]) -> None:
     subnet = pool(f"10.1.0.0/{prefix}", "10.1.0.1")
     released: list[int] = []
-    held: list[IPv4Address] = []
+    held: list[IPAddress] = []
     for release in releases:
         if release and held:
             released.append(int(held.pop(0)))

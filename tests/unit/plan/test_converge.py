@@ -32,6 +32,7 @@ ENDPOINT = Endpoint(
     gateway=IPv4Address("172.17.0.1"),
     host_interface="veth1",
     attached=True,
+    leads=(4,),
 )
 BRIDGE = LinkState(name="docker0", index=5, kind="bridge", ours=True, up=True)
 VETH = LinkState(name="veth1", index=6, kind="veth", ours=True, up=True, master=5)
