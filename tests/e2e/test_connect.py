@@ -297,7 +297,7 @@ def test_what_was_connected_is_there_after_a_kill_of_the_engine(engine: Engine) 
     engine.kill()
     engine.start()
     assert addresses(engine) == {"eth0": "10.2.0.2/24"}
-    assert [found for found in engine.api("GET", "/linkspan/doctor")[1]["findings"] if found["repairable"]] == []
+    assert [found for found in engine.api("GET", "/linkspan/doctor")[1]["Findings"] if found["Repairable"]] == []
 
 
 def test_filters_and_members_know_all_networks(engine: Engine) -> None:
