@@ -349,15 +349,15 @@ def test_the_doctor_looks_at_the_host(unwatched: Scene) -> None:
     assert done.status == 1
     for what in (
         "the chain FORWARD of table ip filter drops what is forwarded",
-        "docker0 has an MTU of 1500, and the way out by eth0 one of 1400",
+        "network bridge has an MTU of 1500, and the smallest way out of the host one of 1400",
         "the route to 172.17.8.0/24 by eth0 overlaps the subnet 172.17.0.0/16 of docker0",
     ):
         assert f"✗ {what}" in done.out
     report = json.loads(unwatched.engine.try_linkspan("doctor", "--json").out)
-    assert [finding["Kind"] for finding in report["Findings"]] == ["forward-policy", "overlap", "mtu"]
+    assert [finding["Kind"] for finding in report["Findings"]] == ["network-mtu", "forward-policy", "overlap"]
     # What it advises helps.
     assert not unwatched.reached()
-    host.sh("sh", "-c", report["Findings"][0]["Remedy"])
+    host.sh("sh", "-c", report["Findings"][1]["Remedy"])
     assert unwatched.reached()
     host.sh("ip", "route", "flush", "root", "172.17.8.0/24")
     host.sh("ip", "link", "set", "eth0", "mtu", "1500")

@@ -76,6 +76,7 @@ def _bridges(networks: Sequence[Network], links: Mapping[str, LinkState]) -> Ite
                 name=network.bridge,
                 subnets=tuple(pool.subnet for pool in network.subnets),
                 mtu=links[network.bridge].mtu,
+                mtu_chosen=not network.mtu_follows,
                 forwarding=_setting(f"net/ipv4/conf/{network.bridge}/forwarding"),
             )
 

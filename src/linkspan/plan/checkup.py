@@ -30,6 +30,8 @@ class Bridge:
     name: str
     subnets: tuple[IPNetwork, ...]
     mtu: int
+    mtu_chosen: bool = True
+    """Whether somebody has chosen it; else it follows the ways out, and what differs is told by the comparison with the store."""
     forwarding: str = "1"
 
 
@@ -170,7 +172,7 @@ def _routes(facts: Facts) -> Iterator[Finding]:
 def _mtu(facts: Facts) -> Iterator[Finding]:
     for bridge in facts.bridges:
         for uplink, mtu in (facts.uplinks or {}).items():
-            if bridge.mtu > mtu and uplink != bridge.name:
+            if bridge.mtu_chosen and bridge.mtu > mtu and uplink != bridge.name:
                 yield Finding(
                     kind="mtu",
                     what=f"{bridge.name} has an MTU of {bridge.mtu}, and the way out by {uplink} one of {mtu}",
