@@ -21,13 +21,22 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bench import commands, connections, growth, names, networks, ports, profile, report, results, traffic
+from bench import commands, connections, growth, isolation, names, networks, ports, profile, report, results, traffic
 from bench.engines import OURS, THEIRS, Field, contestants
 from bench.measure import Effort, Measured, Part
 
 FAILURES = (RuntimeError, OSError, subprocess.TimeoutExpired)
 """What a measurement may fail of: an engine that refuses or breaks, a caller without an answer. Anything else is a bug here."""
-PARTS: tuple[Part, ...] = (*commands.PARTS, *ports.PARTS, *growth.PARTS, *networks.PARTS, *names.PARTS, *connections.PARTS, *traffic.PARTS)
+PARTS: tuple[Part, ...] = (
+    *commands.PARTS,
+    *ports.PARTS,
+    *growth.PARTS,
+    *networks.PARTS,
+    *isolation.PARTS,
+    *names.PARTS,
+    *connections.PARTS,
+    *traffic.PARTS,
+)
 
 
 def main() -> int:

@@ -124,6 +124,13 @@ SECTIONS: dict[str, dict[str, Row]] = {
         "connections-share": Row(
             "what is left of it", "%", Limit("no loss against one port", bound=100, at_least=True, slack=0.03), "more"
         ),
+        "isolation-connections": Row(
+            "connections to a port published on one of 1,000 networks, of those without the others",
+            "%",
+            Limit("no loss", bound=100, at_least=True, slack=0.05),
+            "more",
+        ),
+        "isolation-round-trip": Row("round trip to it, of that without the others", "%", Limit("not more", bound=100, slack=0.05)),
         "throughput-between": Row("throughput, container to container", "Gbit/s", not_below(), "more"),
         "throughput-from-host": Row("… host to container", "Gbit/s", not_below(), "more"),
         "throughput-published": Row("… outside to published port", "Gbit/s", not_below(), "more"),
