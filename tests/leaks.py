@@ -143,7 +143,9 @@ def _cgroups(running: set[str], ids: Collection[str]) -> Iterator[str]:
 
 def _processes(engine: Engine, containers: list[Shown]) -> Iterator[str]:
     running = {container.id for container in containers if container.running}
-    others = [command for pid, command in processes(engine.folder).items() if pid != engine.pid]
+    # A container that was frozen at once has not got as far as its own command line: it still has the runtime's.
+    known = {engine.pid} | {container.pid for container in containers if container.running}
+    others = [command for pid, command in processes(engine.folder).items() if pid not in known]
     monitors = [command for command in others if " --cid " in command]
     yield from _compare("monitors", [command.partition(" --cid ")[2].split()[0] for command in monitors], running)
     yield from _twice(command.partition(" --cid ")[2].split()[0] for command in monitors)

@@ -152,9 +152,7 @@ class Lifecycle:
         ending, state = number in (KILL, signal_number(container.spec.stop_signal)), container.state
         ended = self.waiters.add(container.id, "next-exit")
         with self._marked(container, manually_stopped=ending or state.manually_stopped, restart_asked=state.restart_asked):
-            await self._runtime.kill(container.id, number)
-            if ending:
-                await self._thaw(container.id)
+            await self._signal(container, number, thaw=ending)
         self.events.container(container, "kill", signal=str(number))
         if number == KILL:
             with contextlib.suppress(TimeoutError):
@@ -254,8 +252,7 @@ class Lifecycle:
         seconds = container.spec.stop_timeout if timeout is None else timeout
         ended = self.waiters.add(container.id, "next-exit")
         with self._marked(container, manually_stopped=manual or container.state.manually_stopped, restart_asked=restart):
-            await self._runtime.kill(container.id, number)
-            await self._thaw(container.id)
+            await self._signal(container, number)
         self.events.container(container, "kill", signal=str(number))
         certain = number == KILL
         try:
@@ -263,19 +260,21 @@ class Lifecycle:
                 await asyncio.shield(ended)
         except TimeoutError:
             # Its own PID namespace dies with its first process; in the host's, the others are asked for.
-            await self._runtime.kill(container.id, KILL, everyone=certain or container.spec.security.pid_mode == "host")
-            await self._thaw(container.id)
+            await self._signal(container, KILL, everyone=certain or container.spec.security.pid_mode == "host")
             self.events.container(container, "kill", signal=str(KILL))
             await self.waiters.surely(container, ended)
 
-    async def _thaw(self, container_id: str) -> None:
-        """Let a container go on that is frozen, perhaps only since a moment: its signal waits until somebody does."""
-        async with self.lock(container_id):
-            container = self._store.container(container_id)
-            if container and container.state.status is Status.PAUSED:
+    async def _signal(self, container: Container, number: int, *, everyone: bool = False, thaw: bool = True) -> None:
+        """Send a signal to this run of a container, never to its next one; a frozen one gets it when somebody lets it go on."""
+        async with self.lock(container.id):
+            current = self._store.container(container.id)
+            if current is None or current.state.monitor_pid != container.state.monitor_pid:
+                return
+            await self._runtime.kill(container.id, number, everyone=everyone)
+            if thaw and current.state.status is Status.PAUSED:
                 with contextlib.suppress(Conflict):  # it has just ended
-                    await self._runtime.unpause(container_id)
-                    self._record(container, replace(self._lookup.container(container_id).state, status=Status.RUNNING))
+                    await self._runtime.unpause(container.id)
+                    self._record(container, replace(self._lookup.container(container.id).state, status=Status.RUNNING))
 
     @contextlib.contextmanager
     def _marked(self, container: Container, *, manually_stopped: bool, restart_asked: bool = False) -> Iterator[None]:
