@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from linkspan.errors import EngineError, InvalidInput, KernelError, MissingTool
-from linkspan.kernel import process
+from linkspan.kernel import mount, process
 from linkspan.model.container import Resources
 from linkspan.runtime import oci
 from linkspan.runtime.monitor import Runtime
@@ -273,5 +273,44 @@ def test_an_exit_code_that_cannot_be_read_is_not_taken_for_a_missing_one(on_benc
         code.rmdir()
         code.with_name("kept").rename(code)
         assert await bench.runtime.wait(launch.container.id, running.monitor_pid, running.monitor_start) == 4
+
+    on_bench(scenario)
+
+
+def runtime_of_script(bench: Bench, script: str) -> Runtime:
+    """A runtime that a shell script plays and that can only delete; it is called as crun is."""
+    program = bench.folder / "crun"
+    program.write_text(f'#!/bin/sh\n{script}\ncase "$*" in *" delete "*) exit 0; esac\nexit 1\n')
+    program.chmod(0o755)
+    return Runtime(oci.Choice(program=program, name="crun", reason="a test"), bench.folder / "exec", bench.folder / "containers")
+
+
+def test_a_runtime_that_ends_without_a_word_is_described(on_bench: Scenario) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.runtime = runtime_of_script(bench, "")
+        with pytest.raises(EngineError, match=r"ended without a word \(exit status 0; it left .*config\.json, .*monitor\.pid"):
+            await bench.runtime.create(bench.launch("true"))
+
+    on_bench(scenario)
+
+
+def test_what_a_runtime_needs_for_a_moment_is_under_the_exec_root(on_bench: Scenario) -> None:
+    """crun mounts its own program over a file; killed in the middle, it leaves both."""
+
+    async def scenario(bench: Bench) -> None:
+        seen, scratch = bench.folder / "seen", bench.folder / "exec" / "scratch"
+        bench.runtime = runtime_of_script(bench, f'echo "$_LIBCONTAINER_STATEDIR" >>{seen}')
+        bench.runtime.tidy()
+        with pytest.raises(EngineError):
+            await bench.runtime.create(bench.launch("true"))
+        with pytest.raises(EngineError):
+            await bench.runtime.pids(bench.launch("true").container.id)
+        assert set(seen.read_text().split()) == {str(scratch)}
+        left = scratch / "crun.abcdef"
+        left.touch()
+        mount.bind(process.find("busybox"), left)
+        bench.runtime.tidy()
+        assert list(scratch.iterdir()) == []
+        assert mount.mounts_under(scratch) == []
 
     on_bench(scenario)

@@ -66,6 +66,7 @@ class Reconciler:
         for difference in await self._kernel.run(self._surveyor.misled):
             logger.warning("mended: %s", difference.sentence)
             await self._repairer.mend(difference)
+        await self._kernel.run(self._runtime.tidy)
 
     def _to_start(self) -> list[Container]:
         """What its restart policy wants to run now, each after those whose namespace or address it needs."""

@@ -20,6 +20,8 @@ from linkspan.runtime.oci import Choice
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 """Nothing of the engine's own: LISTEN_FDS or NOTIFY_SOCKET would change what the runtime does."""
 
+_SCRATCH = "_LIBCONTAINER_STATEDIR"
+"""Where crun mounts its own program for a moment, so that no container can write to it; /tmp unless set."""
 _LONGEST_LOG = 64 << 10
 """Bytes at the end of a runtime's log that are looked at."""
 _CALLERS_FAULT = ("executable file not found", "no such file or directory", "permission denied", "is a directory")
@@ -82,11 +84,20 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conmon:
-    """How to call conmon for the containers of one engine; `root` is where the OCI runtime keeps its state."""
+    """How to call conmon for the containers of one engine.
+
+    `root` is where the OCI runtime keeps its state, `scratch` where it puts what it needs for a moment.
+    """
 
     program: Path
     choice: Choice
     root: Path
+    scratch: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the runtime is to know, whoever calls it."""
+        return {**_ENVIRONMENT, _SCRATCH: str(self.scratch)}
 
     async def run(
         self,
@@ -105,7 +116,7 @@ class Conmon:
         async with contextlib.AsyncExitStack() as stack:
             sync = await stack.enter_async_context(_messages())
             attaching = await stack.enter_async_context(_attaching()) if attach else None
-            environment = {**_ENVIRONMENT, "_OCI_SYNCPIPE": str(sync.write_end), **(attaching.environment if attaching else {})}
+            environment = {**self.environment, "_OCI_SYNCPIPE": str(sync.write_end), **(attaching.environment if attaching else {})}
             descriptors = (sync.write_end, *(attaching.descriptors if attaching else ()), *pass_fds)
             monitor = await process.start(
                 *(*self._command(folder, way), *options),
@@ -124,15 +135,15 @@ class Conmon:
                     raise
             report = await _line(sync.reader)
             _, errors = await monitor.communicate()
-        silent = f"the monitor ended without a word (exit status {monitor.returncode})"
-        return self._running(folder, report, errors.decode(errors="replace") or silent)
+        return self._running(folder, report, errors.decode(errors="replace") or _silence(folder, monitor.returncode))
 
     def _command(self, folder: Folder, way: Sequence[str | Path]) -> list[str | Path]:
         program, *first = (*way, self.choice.program)
         runtime = [*first, f"--root={self.root}", f"--log={folder.runtime_log}", "--log-format=json"]
         return [
             *(self.program, "--api-version", "1", "--runtime", program, "--bundle", folder.bundle),
-            *("--full-attach", "--persist-dir", folder.bundle, "--no-sync-log", "--log-level", "error"),
+            # Once it is in the background, what it cannot do is told to the system's log alone.
+            *("--full-attach", "--persist-dir", folder.bundle, "--no-sync-log", "--log-level", "error", "--syslog"),
             *("--container-pidfile", folder.process_pid, "--conmon-pidfile", folder.monitor_pid),
             *(f"--runtime-arg={argument}" for argument in runtime),
         ]
@@ -168,6 +179,17 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
+def _silence(folder: Folder, status: int | None) -> str:
+    """Say how far a monitor got that did not say it itself."""
+    seen = [f"exit status {status}"]
+    try:
+        seen.append(f"it left {', '.join(sorted(os.listdir(folder.bundle))) or 'nothing'}")  # noqa: PTH208  names
+        seen += [f"{path.name}: {text}" for path in (folder.exit_code, folder.runtime_log) if path.exists() and (text := _end_of(path))]
+    except OSError as error:
+        seen.append(f"its folder: {error.strerror}")
+    return f"the monitor ended without a word ({'; '.join(seen)})"
+
+
 def refused(prefix: str, error: CommandFailed) -> EngineError:
     """Return the runtime's refusal as Docker words and classes it: InvalidInput if the command or a mount is at fault."""
     said = str(error)
@@ -194,11 +216,15 @@ def last_error(log: str) -> str:
 
 def _logged_error(folder: Folder) -> str:
     try:
-        with folder.runtime_log.open("rb") as log:
-            log.seek(max(0, os.fstat(log.fileno()).st_size - _LONGEST_LOG))
-            return last_error(log.read(_LONGEST_LOG).decode(errors="replace"))
+        return last_error(_end_of(folder.runtime_log, _LONGEST_LOG))
     except OSError:
         return ""
+
+
+def _end_of(path: Path, size: int = 200) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+        return file.read(size).decode(errors="replace").strip()
 
 
 class _Messages:

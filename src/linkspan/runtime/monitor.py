@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from linkspan.errors import CommandFailed, Conflict, EngineError, KernelError
-from linkspan.kernel import cgroup, process, tree
+from linkspan.kernel import cgroup, mount, process, tree
 from linkspan.model.container import Container, Exec, Process, Spec
 from linkspan.runtime import attach as attachments
 from linkspan.runtime import devices
@@ -51,7 +51,8 @@ class Runtime:
         self._root = exec_root / "runtime"
         self._monitors = exec_root / "monitor"
         self._containers = containers
-        self._conmon = Conmon(program=process.find("conmon"), choice=choice, root=self._root)
+        self._scratch = exec_root / "scratch"
+        self._conmon = Conmon(program=process.find("conmon"), choice=choice, root=self._root, scratch=self._scratch)
         self._starter = Starter(conmon=self._conmon, host=self._host)
         self._filters = Filters(self._root)
         self._moves = cgroup.SwiftMoves(cgroup.own_processes())
@@ -64,6 +65,17 @@ class Runtime:
     def expect(self) -> None:
         """Say that a container or a command is about to be started: what the kernel takes its time for begins now."""
         self._moves.expect()
+
+    def tidy(self) -> None:
+        """Take away what runtimes have left that were killed in the middle of something. Used when none works here."""
+        try:
+            self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for left in mount.mounts_under(self._scratch):
+                mount.unmount(left)
+            for left in self._scratch.iterdir():
+                left.unlink()
+        except (OSError, KernelError) as error:
+            logger.warning("cannot clear away what runtimes have left: %s", error)
 
     async def create(self, launch: Launch) -> Running:
         """Make the container's process, which waits for `start`. All of it, or none of it.
@@ -232,7 +244,8 @@ class Runtime:
 
     async def _call(self, *args: str) -> str:
         try:
-            finished = await process.run(self._choice.program, f"--root={self._root}", "--log-format=json", *args)
+            first = (self._choice.program, f"--root={self._root}", "--log-format=json")
+            finished = await process.run(*first, *args, env=self._conmon.environment)
         except CommandFailed as error:
             raise CommandFailed(last_error(error.output) or str(error), status=error.status, output=error.output) from error
         return finished.output
