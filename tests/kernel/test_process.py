@@ -159,38 +159,6 @@ class TestStart:
         assert pid == sid
 
 
-class TestStreamLines:
-    @staticmethod
-    async def lines(script: str) -> list[str]:
-        return [line async for line in process.stream_lines("sh", "-c", script)]
-
-    def test_both_streams_come_line_by_line(self) -> None:
-        script = r"printf '1 %%\r2 %%\r\n\ndone\n'; echo warning >&2; printf end"
-        assert act(self.lines(script)) == ["1 %", "2 %", "done", "warning", "end"]
-
-    def test_a_line_comes_before_the_program_ends(self) -> None:
-        async def first() -> str:
-            lines = process.stream_lines("sh", "-c", "echo first; exec sleep 1000")
-            async for line in lines:
-                await lines.aclose()
-                return line
-            raise AssertionError("it said nothing")
-
-        assert act(first()) == "first"
-
-    def test_a_failure_comes_after_the_lines(self) -> None:
-        seen: list[str] = []
-
-        async def main() -> None:
-            async for line in process.stream_lines("sh", "-c", "echo fetching; echo no space left >&2; exit 2"):
-                seen.append(line)  # noqa: PERF401  those before the error count
-
-        with pytest.raises(CommandFailed, match=r"^sh: no space left$") as failure:
-            act(main())
-        assert failure.value.status == 2
-        assert seen == ["fetching", "no space left"]
-
-
 class TestIdentity:
     def test_a_process_is_known_by_pid_and_start(self) -> None:
         start = process.start_time(os.getpid())

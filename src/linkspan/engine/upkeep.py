@@ -12,7 +12,7 @@ from linkspan.engine.cleanup import Cleanup
 from linkspan.engine.files import ContainerFiles
 from linkspan.engine.lifecycle import Lifecycle
 from linkspan.engine.reconcile import Reconciler
-from linkspan.engine.repair import Repairer
+from linkspan.engine.repair import SWEPT, Repairer
 from linkspan.engine.sandboxes import Sandboxes
 from linkspan.engine.survey import EVERYTHING, Surveyor
 from linkspan.engine.watch import Watch
@@ -83,13 +83,22 @@ class Upkeep:
             if not self._finding(difference).repairable:
                 continue
             try:
-                await self._repairer.mend(difference)
+                await self._mend(difference)
             except EngineError as error:
                 logger.error("cannot be mended: %s: %s", difference.sentence, error)  # noqa: TRY400  no bug of ours
             else:
                 mended.append(f"{difference.sentence}: {difference.mend.value}")
                 logger.warning("mended on demand: %s: %s", difference.sentence, difference.mend.value)
         return Report(findings=(await self.examine()).findings, mended=tuple(mended))
+
+    async def _mend(self, difference: Difference) -> None:
+        if difference.mend not in SWEPT:
+            await self._repairer.mend(difference)
+            return
+        async with self._lifecycle.lock(difference.subject):  # what looked like a stray may be a container's that has been started since
+            container = self._store.container(difference.subject)
+            if container is None or not container.state.running:
+                await self._repairer.mend(difference)
 
     async def _differences(self) -> tuple[Difference, ...]:
         """Return the differences that are not those of something under way: they are seen twice."""
@@ -109,6 +118,7 @@ class Upkeep:
         busy = self._lifecycle.busy()
         found = await self._kernel.run(partial(self._surveyor.differences, EVERYTHING, insides))
         found += await self._kernel.run(self._surveyor.strays)
+        busy |= self._lifecycle.busy()  # also what began in between
         return tuple(difference for difference in found if not difference.concerns(busy))
 
     def _finding(self, difference: Difference) -> Finding:

@@ -13,8 +13,6 @@ from linkspan.errors import KernelError
 CLONE_NEWNET = 0x40000000
 
 MS_RDONLY = 1
-MS_NOSUID = 2
-MS_NODEV = 4
 MS_REMOUNT = 32
 MS_BIND = 4096
 

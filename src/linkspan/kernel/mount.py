@@ -28,19 +28,20 @@ def bind(source: Path, target: Path, *, read_only: bool = False) -> None:
 def overlay(lower: Sequence[Path], upper: Path, work: Path, target: Path) -> None:
     """Lay the writable folder `upper` over `lower`, topmost first, at `target`.
 
-    Equivalent to `mount -t overlay -o lowerdir=LOWER:…,upperdir=UPPER,workdir=WORK overlay TARGET`.
+    Equivalent to `mount -t overlay -o lowerdir=LOWER:…,upperdir=UPPER,workdir=WORK overlay TARGET`. Raises KernelError.
     """
     layers = ":".join(_escape(path).replace(":", "\\:") for path in lower)
     options = f"lowerdir={layers},upperdir={_escape(upper)},workdir={_escape(work)}"
     if len(options.encode()) > _OPTIONS_LIMIT:
         raise KernelError(f"mount overlay on {target}", errno.E2BIG, "the paths of its layers are too long")
-    _libc.mount("overlay", target, "overlay", data=options)
-
-
-def tmpfs(target: Path, *, size: int | None = None, mode: int = 0o755) -> None:
-    """Mount an empty file system in memory, of at most `size` bytes; equivalent to `mount -t tmpfs -o size=SIZE,mode=MODE tmpfs TARGET`."""
-    limit = "" if size is None else f",size={size}"
-    _libc.mount("tmpfs", target, "tmpfs", _libc.MS_NOSUID | _libc.MS_NODEV, f"mode={mode:o}{limit}")
+    try:
+        _libc.mount("overlay", target, "overlay", data=options)
+    except KernelError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        gone = ", ".join(str(path) for path in (*lower, upper, work, target) if not path.is_dir())
+        detail = f"there is no {gone}" if gone else "though its layers and folders are there"
+        raise KernelError(error.action, errno.ENOENT, detail) from error
 
 
 def unmount(target: Path) -> None:

@@ -13,7 +13,7 @@ import signal as signals
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -103,21 +103,6 @@ async def run(
         except TimeoutError as error:
             raise _timed_out(_command(args), timeout) from error
         return _finished(_command(args), await child.wait(), said, check=check)
-
-
-async def stream_lines(*args: str | Path) -> AsyncGenerator[str, None]:
-    """Yield what a program says on both streams, line by line as it comes; a carriage return ends a line too, empty ones are left out.
-
-    Raises MissingTool, and at the end CommandFailed with the last line if the program failed. If the caller stops, it is killed.
-    """
-    last = ""
-    child = await start(*args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    async with _ended_with_block(child):
-        assert child.stdout is not None, "the output is a pipe"  # noqa: S101
-        async for line in _lines(child.stdout):
-            last = line
-            yield line
-        _finished(_command(args), await child.wait(), (last.encode(), b""), check=True)
 
 
 async def start(
@@ -258,16 +243,6 @@ async def _ended_with_block(child: asyncio.subprocess.Process) -> AsyncIterator[
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signals.SIGKILL)  # it leads a group, and one of its own children may hold the pipes
             await child.wait()
-
-
-async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
-    rest = b""
-    while chunk := await stream.read(1 << 16):
-        *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
-        for line in filter(None, lines):
-            yield line.decode(errors="replace")
-    if rest:
-        yield rest.decode(errors="replace")
 
 
 def _command(args: tuple[str | Path, ...]) -> tuple[str, ...]:

@@ -32,10 +32,6 @@ class KernelThread:
             raise
         return job.result()
 
-    def run_soon(self, action: Callable[[], object]) -> None:
-        """Run `action` after the jobs that wait already; nobody waits for it, so its failure is logged."""
-        self._executor.submit(action).add_done_callback(_log_failure)
-
     def stop(self) -> None:
         """Run what waits already, then end the thread; blocks until it is gone. May be called twice."""
         self._executor.shutdown()
