@@ -152,7 +152,7 @@ def _send(attack: Attack, case: Case[Any]) -> None:
 def _check(attack: Attack, case: Case[Any], answer: requests.Response, *, streams: bool) -> None:
     attack.statuses[answer.status_code] += 1
     checks = CHECKS
-    if streams:
+    if streams and answer.status_code < 400:
         _read_some(answer)
         # A detached exec says nothing, and no type of it.
         checks = CHECKS[:1] if answer.headers.get("Content-Length") == "0" else CHECKS[:2]
