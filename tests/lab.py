@@ -197,6 +197,15 @@ class Lab:
             self._loop.close()
 
 
+class Faults(AssertionError):
+    """What went wrong at several steps, one text for each; its first line says at which."""
+
+    def __init__(self, tried: int, all_of_them: list[str]) -> None:
+        super().__init__("\n".join(all_of_them))
+        self.tried = tried
+        self.all = all_of_them
+
+
 class Trial:
     """An operation on a lab whose steps fail."""
 
@@ -221,7 +230,7 @@ class Trial:
     def run(self, mode: Mode, *, every: int = 1, only: str = "") -> int:
         """Make each step fail in turn, or every so manyth, or those of one name; returns how many failed.
 
-        Raises AssertionError with all that is wrong.
+        Raises Faults with all that is wrong.
         """
         tried, faults, reached = 0, [], 0
         named = (number for number, step in enumerate(self.steps, 1) if step == only)
@@ -232,11 +241,12 @@ class Trial:
                 reached = self._try(number, mode)
                 if not reached:
                     break
-            except AssertionError as fault:
-                faults.append(str(fault))
+            except (AssertionError, EngineError, TimeoutError) as fault:
+                faults.append(str(fault) if isinstance(fault, AssertionError) else f"step {number} {mode.value}: {fault!r}")
                 self._begin_again()
             tried += 1
-        assert not faults, "\n".join(faults)
+        if faults:
+            raise Faults(tried, faults)
         return tried
 
     def _numbers(self) -> Iterator[int]:

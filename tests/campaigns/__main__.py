@@ -31,11 +31,12 @@ def main() -> int:
         sys.exit(f"no such campaign: {', '.join(sorted(unknown))}")
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     logging.basicConfig(filename=folder / "log")  # of the engines that run in this process
-    rows = [(campaign, _run(campaign, Scale(folder=folder / campaign.name, share=asked.share, seed=asked.seed))) for campaign in chosen]
-    text = _text(rows, asked.share, asked.seed)
-    print(text)
-    if not asked.names:
-        _keep(text)
+    rows: list[tuple[Campaign, Result]] = []
+    for campaign in chosen:
+        rows.append((campaign, _run(campaign, Scale(folder=folder / campaign.name, share=asked.share, seed=asked.seed))))
+        if not asked.names:  # after each, so that a run that is cut off does not lose all
+            _keep(_text(rows, chosen, asked))
+    print(_text(rows, chosen, asked))
     found = any(result.found for _, result in rows)
     if found:
         print(f"logs and data of the engines: {folder}", file=sys.stderr)
@@ -61,13 +62,14 @@ def _run(campaign: Campaign, scale: Scale) -> Result:
     return result
 
 
-def _text(rows: list[tuple[Campaign, Result]], share: float, seed: int) -> str:
+def _text(rows: list[tuple[Campaign, Result]], chosen: list[Campaign], asked: argparse.Namespace) -> str:
     tools = [_said(*command) for command in (("runc", "--version"), ("crun", "--version"), ("conmon", "--version"))]
     lines = [
         f"- {time.strftime('%Y-%m-%d')}: {os.cpu_count()} cores, {_memory()} GiB, Linux {platform.release()} {platform.machine()}",
         f"- linkspan {version('linkspan')} ({_said('git', 'rev-parse', '--short', 'HEAD')}) on Python {platform.python_version()}",
         f"- {', '.join(filter(None, tools))}; docker clients {', '.join(docker_clients())}",
-        f"- {share:.0%} of each campaign, seed {seed}, {sum(result.seconds for _, result in rows) / 60:.0f} minutes in all",
+        f"- {asked.share:.0%} of each campaign, seed {asked.seed}, {sum(result.seconds for _, result in rows) / 60:.0f} minutes in all",
+        *([f"- cut off after {len(rows)} of {len(chosen)} campaigns"] if len(rows) < len(chosen) else []),
         "",
         "| campaign | tried | found | seconds |",
         "|---|---|---|---:|",
