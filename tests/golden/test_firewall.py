@@ -94,6 +94,7 @@ CASES = {
     "guard-owner-removal": owner_removal(ENDPOINT),
     "guard-dual": owner(DUAL),
     "guard-dual-removal": owner_removal(DUAL),
+    "guard-link-local": owner(replace(DUAL, link_local=(IPv4Interface("169.254.7.7/16"), IPv6Interface("fe80::7/64")))),
     "guard-only6": owner(replace(DUAL, address=None)),
     "guard-free": owner(FREE),
     "guard-free-removal": owner_removal(FREE),

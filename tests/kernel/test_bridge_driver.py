@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +225,20 @@ class TestBothFamilies:
         assert interfaces(host) == ["lo"]
         assert "docker0" not in host.sh("nft", "list", "ruleset") + host.sh("ip", "-6", "route", "show", "table", "all")
         assert "fd00" not in host.sh("nft", "list", "ruleset")
+
+    def test_without_ipv6_in_the_kernel_an_endpoint_has_the_rest(self, host: Host, namespace: Path) -> None:
+        dual = replace(ENDPOINT, address6=IPv6Interface("fd00:17::2/64"), gateway6=SUBNET6[1], leads=(4, 6))
+
+        def attach_both() -> None:
+            with Undo() as undo:
+                BridgeDriver(Firewall(), ipv6=False).attach(DUAL, dual, namespace, undo)
+            BridgeDriver(Firewall(), ipv6=False).restore(DUAL, dual, namespace)
+
+        host.run(create)
+        host.run(attach_both)
+        inside = host.sh("nsenter", f"--net={namespace}", "ip", "addr", "show", "eth0")
+        assert "172.17.0.2/16" in inside
+        assert "inet6" not in inside
 
     def test_without_ipv6_in_the_kernel_there_is_the_rest_and_one_word(self, host: Host, caplog: pytest.LogCaptureFixture) -> None:
         def create_both() -> None:

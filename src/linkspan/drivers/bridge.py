@@ -72,6 +72,7 @@ class BridgeDriver:
             route.take_loopback(name)
 
     def attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> None:
+        endpoint = self._usable(endpoint)
         link.create_veth(endpoint.host_interface, network.bridge, namespace, endpoint.interface, mac=endpoint.mac, mtu=network.mtu)
         undo.push(f"delete {endpoint.host_interface}", partial(link.delete, endpoint.host_interface))
 
@@ -99,6 +100,7 @@ class BridgeDriver:
         return PortMode(hairpin=filtered, isolated=not filtered and not network.icc)
 
     def restore(self, network: Network, endpoint: Endpoint, namespace: Path) -> None:
+        endpoint = self._usable(endpoint)
         port = self.port(network)
         link.plug(endpoint.host_interface, network.bridge)
         address.restore_inside(namespace, endpoint.interface, endpoint.addresses, endpoint.default_gateways)
@@ -137,6 +139,13 @@ class BridgeDriver:
             logger.warning("this kernel has no IPv6: networks have what they have of IPv4 only, %s is the first", network.name)
             self._told = True
         return replace(network, subnets=tuple(pool for pool in network.subnets if pool.subnet.version == 4))
+
+    def _usable(self, endpoint: Endpoint) -> Endpoint:
+        """Return what the host can give of an endpoint."""
+        if self._ipv6:
+            return endpoint
+        own = tuple(entry for entry in endpoint.link_local if entry.version == 4)
+        return replace(endpoint, address6=None, gateway6=None, link_local=own)
 
     @staticmethod
     def _set_addresses(network: Network, undo: Undo) -> None:

@@ -11,7 +11,7 @@ A frame costs one or two look-ups however many containers there are. Applying an
 """
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv6Address
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
 
 from linkspan.model.endpoint import DOOMED_GROUP, OUR_GROUP, Endpoint
 
@@ -91,12 +91,14 @@ def _entries(endpoint: Endpoint) -> Iterator[str]:
         yield f"unguarded {{ {port} }}"
         return
     sender = f"{port} . {endpoint.mac}"
-    if endpoint.address is not None:
-        yield f"owners {{ {sender} . {endpoint.address.ip} }}"
-    if endpoint.address6 is not None:
-        own = (endpoint.address6.ip, link_local(endpoint.mac))
-        yield f"owners6 {{ {', '.join(f'{sender} . {address}' for address in own)} }}"
-        yield f"answers6 {{ {', '.join(f'{sender} . 0x{int(address):032x}' for address in own)} }}"
+    own = [address.ip for address in endpoint.addresses if isinstance(address, IPv4Interface)]
+    if own:
+        yield f"owners {{ {', '.join(f'{sender} . {address}' for address in own)} }}"
+    own6 = [address.ip for address in endpoint.addresses if isinstance(address, IPv6Interface)]
+    if own6:
+        own6 = list(dict.fromkeys((*own6, link_local(endpoint.mac))))
+        yield f"owners6 {{ {', '.join(f'{sender} . {address}' for address in own6)} }}"
+        yield f"answers6 {{ {', '.join(f'{sender} . 0x{int(address):032x}' for address in own6)} }}"
         yield f"speakers6 {{ {sender} }}"
 
 
