@@ -7,31 +7,19 @@ error, as it is for dockerd; options that may be given several times are plural 
 import argparse
 import ipaddress
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from linkspan import strict_json
+from linkspan import settings, strict_json
 from linkspan.errors import InvalidInput
+from linkspan.settings import AddressPool as AddressPool  # noqa: PLC0414  for those who need it with Config
 
 DEFAULT_CONFIG_FILE = Path("/etc/linkspan/daemon.json")
 DEFAULT_DATA_ROOT = Path("/var/lib/linkspan")
 DEFAULT_EXEC_ROOT = Path("/run/linkspan")
 EVERY_ADDRESS = ipaddress.IPv4Address(0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddressPool:
-    """Where networks that name no subnet get theirs: `base`, cut into subnets whose prefix is `size` long."""
-
-    base: ipaddress.IPv4Network | ipaddress.IPv6Network
-    size: int
-
-    def __post_init__(self) -> None:
-        if not self.base.prefixlen <= self.size <= self.base.max_prefixlen:
-            raise InvalidInput(f"invalid default address pool: {self.base} cannot be cut into subnets of size {self.size}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +44,9 @@ class Config:
     ip_masq: bool = True
     address_pools: tuple[AddressPool, ...] = ()
     reserved_subnets: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
-    network_options: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By driver: the options of networks that do not give them."""
+    """Where networks never get their subnets from, be there a route or not: a VPN that is down."""
+    network_options: tuple[tuple[str, str, str], ...] = ()
+    """(driver, option, value): the options of networks that do not give them."""
     host_gateway_ip: ipaddress.IPv4Address | None = None
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
@@ -119,99 +108,72 @@ class _Option:
     switch: bool = False
 
 
-def _boolean(text: str) -> bool:
-    if text.lower() in ("true", "1", "t"):
-        return True
-    if text.lower() in ("false", "0", "f"):
-        return False
-    raise ValueError(f"{text!r} is not true or false")
-
-
-def _size(text: str) -> int:
-    match = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)([kmg]?)b?", text.lower())
-    if match is None:
-        raise ValueError(f"{text!r} is not a size such as 64m")
-    return int(float(match[1]) * {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}[match[2]])
-
-
-def _level(text: str) -> str:
-    if text.lower() not in ("debug", "info", "warn", "error", "fatal"):
-        raise ValueError(f"{text!r} is not one of debug, info, warn, error, fatal")
-    return text.lower()
-
-
-def _word(text: str) -> str:
-    if not text or not text.isprintable() or " " in text:
-        raise ValueError("one word is wanted")  # a line break would make a line of its own in resolv.conf
-    return text
-
-
-def _name_server(text: str) -> str:
-    return str(ipaddress.ip_address(_word(text)))
-
-
-def _route(text: str) -> str:
-    domain, found, server = _word(text).partition("=")
-    if not found or not domain.strip("."):
-        raise ValueError(f"{text!r} is not DOMAIN=ADDRESS")
-    return f"{domain.strip('.').lower()}={_name_server(server)}"
-
-
-def _lifetime(text: str) -> int:
-    if not 0 <= (seconds := _whole(text)) <= 86_400:
-        raise ValueError("0 to 86400 seconds are possible")
-    return seconds
-
-
-def _path(text: str) -> Path:
-    if "\0" in text:
-        raise ValueError("a path holds no NUL character")
-    return Path(text)
-
-
-def _whole(text: str) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
-        raise ValueError(f"{text!r} is not a whole number")
-    return int(text)
-
-
-def _host(text: str) -> str:
-    return text if "://" in text else f"unix://{text}" if text.startswith("/") else f"tcp://{text}"
-
-
 _OPTIONS = (
-    _Option(("--data-root", "-g", "--graph"), "data-root", "data_root", _path, "folder of images, containers and the store"),
-    _Option(("--exec-root",), "exec-root", "exec_root", _path, "folder of what lasts until the next boot: socket, namespaces"),
-    _Option(("--host", "-H"), "hosts", "hosts", _host, "where to serve the API (unix://PATH, tcp://HOST:PORT)", many=True),
-    _Option(("--pidfile", "-p"), "pidfile", "pidfile", _path, "path of the engine's pid file"),
+    _Option(("--data-root", "-g", "--graph"), "data-root", "data_root", settings.path, "folder of images, containers and the store"),
+    _Option(("--exec-root",), "exec-root", "exec_root", settings.path, "folder of what lasts until the next boot: socket, namespaces"),
+    _Option(("--host", "-H"), "hosts", "hosts", settings.host, "where to serve the API (unix://PATH, tcp://HOST:PORT)", many=True),
+    _Option(("--pidfile", "-p"), "pidfile", "pidfile", settings.path, "path of the engine's pid file"),
     _Option(("--group", "-G"), "group", "group", str, "group of the unix socket"),
-    _Option(("--log-level", "-l"), "log-level", "log_level", _level, "debug, info, warn or error"),
+    _Option(("--log-level", "-l"), "log-level", "log_level", settings.level, "debug, info, warn or error"),
     _Option(("--bridge", "-b"), "bridge", "bridge", str, "use this existing bridge instead of docker0; none: no default network"),
     _Option(("--bip",), "bip", "bip", ipaddress.IPv4Interface, "address and prefix of the bridge, e.g. 172.17.0.1/16"),
     _Option(("--fixed-cidr",), "fixed-cidr", "fixed_cidr", ipaddress.IPv4Network, "part of the subnet that containers get addresses of"),
     _Option(("--default-gateway",), "default-gateway", "default_gateway", ipaddress.IPv4Address, "gateway of the default network"),
-    _Option(("--mtu",), "mtu", "mtu", _whole, "MTU of networks, bytes; 0: the smallest of the host's ways out"),
-    _Option(("--icc",), "icc", "icc", _boolean, "containers of the default network may talk to each other", switch=True),
+    _Option(("--mtu",), "mtu", "mtu", settings.whole, "MTU of networks, bytes; 0: the smallest of the host's ways out"),
+    _Option(
+        ("--default-address-pool",),
+        "default-address-pools",
+        "address_pools",
+        settings.address_pool,
+        "where networks get their subnets from (base=SUBNET,size=LENGTH)",
+        many=True,
+    ),
+    _Option(
+        ("--reserved-subnet",),
+        "reserved-subnets",
+        "reserved_subnets",
+        settings.subnet,
+        "subnet to keep clear of (not dockerd's)",
+        many=True,
+    ),
+    _Option(
+        ("--default-network-opt",),
+        "default-network-opts",
+        "network_options",
+        settings.driver_option,
+        "option of new networks (DRIVER=OPTION=VALUE)",
+        many=True,
+    ),
+    _Option(("--icc",), "icc", "icc", settings.boolean, "containers of the default network may talk to each other", switch=True),
     _Option(("--ip",), "ip", "ip", ipaddress.IPv4Address, "host address that ports are published on when -p names none"),
-    _Option(("--ip-forward",), "ip-forward", "ip_forward", _boolean, "switch net.ipv4.ip_forward on", switch=True),
-    _Option(("--ip-masq",), "ip-masq", "ip_masq", _boolean, "masquerade what containers send to the outside", switch=True),
+    _Option(("--ip-forward",), "ip-forward", "ip_forward", settings.boolean, "switch net.ipv4.ip_forward on", switch=True),
+    _Option(("--ip-masq",), "ip-masq", "ip_masq", settings.boolean, "masquerade what containers send to the outside", switch=True),
     _Option(
         ("--host-gateway-ip",), "host-gateway-ip", "host_gateway_ip", ipaddress.IPv4Address, "what `--add-host NAME:host-gateway` means"
     ),
-    _Option(("--dns",), "dns", "dns", _name_server, "name server of containers", many=True),
-    _Option(("--dns-search",), "dns-search", "dns_search", _word, "search domain of containers", many=True),
-    _Option(("--dns-opt", "--dns-option"), "dns-opts", "dns_options", _word, "resolver option of containers", many=True),
+    _Option(("--dns",), "dns", "dns", settings.name_server, "name server of containers", many=True),
+    _Option(("--dns-search",), "dns-search", "dns_search", settings.word, "search domain of containers", many=True),
+    _Option(("--dns-opt", "--dns-option"), "dns-opts", "dns_options", settings.word, "resolver option of containers", many=True),
     _Option(
-        ("--dns-route",), "dns-routes", "dns_routes", _route, "DOMAIN=ADDRESS: server for the names of a domain (not dockerd's)", many=True
+        ("--dns-route",),
+        "dns-routes",
+        "dns_routes",
+        settings.route,
+        "DOMAIN=ADDRESS: server for the names of a domain (not dockerd's)",
+        many=True,
     ),
-    _Option(("--dns-ttl",), "dns-ttl", "dns_ttl", _lifetime, "seconds that answers to containers' names may be kept (not dockerd's)"),
-    _Option(("--resolv-conf",), "resolv-conf", "resolv_conf", _path, "file with the host's name servers (not dockerd's)"),
-    _Option(("--hosts-file",), "hosts-file", "hosts_file", _path, "keep the names of containers in this hosts file (not dockerd's)"),
+    _Option(
+        ("--dns-ttl",), "dns-ttl", "dns_ttl", settings.lifetime, "seconds that answers to containers' names may be kept (not dockerd's)"
+    ),
+    _Option(("--resolv-conf",), "resolv-conf", "resolv_conf", settings.path, "file with the host's name servers (not dockerd's)"),
+    _Option(
+        ("--hosts-file",), "hosts-file", "hosts_file", settings.path, "keep the names of containers in this hosts file (not dockerd's)"
+    ),
     _Option(
         ("--default-bridge-dns",),
         "default-bridge-dns",
         "default_bridge_dns",
-        _boolean,
+        settings.boolean,
         "names on the default network too (not dockerd's)",
         switch=True,
     ),
@@ -219,33 +181,44 @@ _OPTIONS = (
         ("--host-docker-internal",),
         "host-docker-internal",
         "host_docker_internal",
-        _boolean,
+        settings.boolean,
         "containers know the host as host.docker.internal (not dockerd's)",
         switch=True,
     ),
     _Option(("--insecure-registry",), "insecure-registries", "insecure_registries", str, "registry without TLS", many=True),
     _Option(("--label",), "labels", "labels", str, "label of this engine, shown by info", many=True),
     _Option(("--default-runtime",), "default-runtime", "runtime", str, "crun or runc; default: what this host can run"),
-    _Option(("--init",), "init", "init", _boolean, "run an init in every container", switch=True),
-    _Option(("--default-shm-size",), "default-shm-size", "shm_size", _size, "size of /dev/shm in containers"),
+    _Option(("--init",), "init", "init", settings.boolean, "run an init in every container", switch=True),
+    _Option(("--default-shm-size",), "default-shm-size", "shm_size", settings.size, "size of /dev/shm in containers"),
     _Option(
-        ("--live-restore",), "live-restore", "live_restore", _boolean, "containers outlive the engine (false: it stops them)", switch=True
+        ("--live-restore",),
+        "live-restore",
+        "live_restore",
+        settings.boolean,
+        "containers outlive the engine (false: it stops them)",
+        switch=True,
     ),
-    _Option(("--repair",), "repair", "repair", _boolean, "mend by itself what others break on the host (not dockerd's)", switch=True),
     _Option(
-        ("--shutdown-timeout",), "shutdown-timeout", "shutdown_timeout", _whole, "seconds to stop containers in, with --live-restore=false"
+        ("--repair",), "repair", "repair", settings.boolean, "mend by itself what others break on the host (not dockerd's)", switch=True
+    ),
+    _Option(
+        ("--shutdown-timeout",),
+        "shutdown-timeout",
+        "shutdown_timeout",
+        settings.whole,
+        "seconds to stop containers in, with --live-restore=false",
     ),
 )
 
-_DEBUG = _Option(("--debug", "-D"), "debug", "debug", _boolean, "same as --log-level=debug", switch=True)
+_DEBUG = _Option(("--debug", "-D"), "debug", "debug", settings.boolean, "same as --log-level=debug", switch=True)
 _IGNORED_SWITCHES = (
     "iptables ip6tables ipv6 userland-proxy selinux-enabled experimental rootless raw-logs no-new-privileges "
     "allow-nondistributable-artifacts ip-forward-no-drop allow-direct-routing"
 ).split()
 _IGNORED_VALUES = (
     "add-runtime allow-nondistributable-artifact api-cors-header bip6 bridge-accept-fwmark cdi-spec-dir cgroup-parent "
-    "config-only containerd containerd-namespace containerd-plugins-namespace cpu-rt-period cpu-rt-runtime default-address-pool "
-    "default-cgroupns-mode default-gateway-v6 default-ipc-mode default-network-opt default-ulimit exec-opt feature firewall-backend "
+    "config-only containerd containerd-namespace containerd-plugins-namespace cpu-rt-period cpu-rt-runtime "
+    "default-cgroupns-mode default-gateway-v6 default-ipc-mode default-ulimit exec-opt feature firewall-backend "
     "fixed-cidr-v6 http-proxy https-proxy no-proxy init-path log-driver log-format log-opt max-concurrent-downloads "
     "max-concurrent-uploads max-download-attempts metrics-addr network-control-plane-mtu node-generic-resource oom-score-adjust "
     "registry-mirror seccomp-profile storage-driver storage-opt swarm-default-advertise-addr "
@@ -255,8 +228,6 @@ _IGNORED_VALUES = (
 _REFUSED = "tls tlsverify tlscacert tlscert tlskey authorization-plugin".split()
 _PLURALS = {
     "add-runtime": "runtimes",
-    "default-address-pool": "default-address-pools",
-    "default-network-opt": "default-network-opts",
     "default-ulimit": "default-ulimits",
     "exec-opt": "exec-opts",
     "feature": "features",
@@ -354,6 +325,8 @@ def _merge(given: Mapping[str, Any], file: Mapping[str, Any]) -> dict[str, Any]:
                 f"(from flag: {given[option.field]}, from file: {file[option.key]})"
             )
         flags, entries = given.get(option.field), file.get(option.key)
+        if option.key in ("default-address-pools", "default-network-opts"):
+            entries = settings.listed(entries)
         if flags is None and entries is None:
             continue
         if option.many:

@@ -101,3 +101,34 @@ def test_a_file_that_is_no_json_or_not_there(file: Path) -> None:
 def test_nothing_gets_a_line_of_its_own_in_resolv_conf(file: Path, key: str, value: str) -> None:
     with pytest.raises(InvalidInput):
         configured(file, {key: [value]})
+
+
+def test_pools_reserved_subnets_and_options_of_networks(file: Path) -> None:
+    content = {
+        "default-address-pools": [{"base": "10.10.0.0/16", "size": 24}, {"base": "fd10::/48", "size": 64}],
+        "default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1400"}},
+    }
+    flags = ("--default-address-pool", "base=10.20.0.0/16,size=26", "--reserved-subnet", "10.8.0.0/16")
+    config = configured(file, content, *flags, "--default-network-opt", "bridge=com.docker.network.bridge.enable_icc=false")
+    assert [(str(pool.base), pool.size) for pool in config.address_pools] == [("10.10.0.0/16", 24), ("fd10::/48", 64), ("10.20.0.0/16", 26)]
+    assert config.reserved_subnets == (IPv4Network("10.8.0.0/16"),)
+    assert config.network_options == (
+        ("bridge", "com.docker.network.driver.mtu", "1400"),
+        ("bridge", "com.docker.network.bridge.enable_icc", "false"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("default-address-pools", [{"base": "10.10.0.0/24", "size": 16}], "cannot be cut into subnets of size 16"),
+        ("default-address-pools", [{"base": "10.10.0.0/24"}], "base=SUBNET,size=LENGTH is wanted"),
+        ("default-address-pools", "10.10.0.0/24", "a list is wanted"),
+        ("default-network-opts", {"bridge": "x"}, "a list is wanted"),
+        ("default-network-opts", ["bridge"], "DRIVER=OPTION=VALUE is wanted"),
+        ("reserved-subnets", ["10.8.0.1/16"], "has host bits set"),
+    ],
+)
+def test_bad_pools_and_options_name_the_key(file: Path, key: str, value: object, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        configured(file, {key: value})

@@ -44,8 +44,8 @@ class Planner:
         return self._bridge(replace(request, options=dict(options), ipv4=ipv4, ipv6=ipv6), identity, created)
 
     def _options(self, request: NetworkRequest) -> Mapping[str, str]:
-        defaults = {} if request.config_from else self._config.network_options.get(request.driver, {})
-        return {**defaults, **request.options}
+        defaults = () if request.config_from else self._config.network_options
+        return {**{name: value for driver, name, value in defaults if driver == request.driver}, **request.options}
 
     def _configuration_network(self, name: str) -> Network:
         found = self._store.network(name)
