@@ -115,6 +115,7 @@ class Planner:
                 raise Forbidden("bridge driver doesn't support multiple subnets")
             if enabled:
                 wish = wishes[0] if wishes else Wish(version=version)
+                network_config.check_subnet(wish.subnet)
                 pools.append(network_config.pool(wish, self._subnets.subnet(wish), gateway=mode is not GatewayMode.ISOLATED))
         return tuple(pools)
 

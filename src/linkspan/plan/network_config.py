@@ -22,6 +22,7 @@ UNSUPPORTED_FIELDS = (
     "configuration network can only contain network specific fields. "
     "Network operator fields like [ ingress | internal | attachable | scope ] are not supported."
 )
+_LINK_LOCAL = IPv6Network("fe80::/64")
 _BOOLEANS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 
 
@@ -159,6 +160,23 @@ def as_asked(wish: Wish) -> Subnet:
     unspecified = IPv4Network((0, wish.prefix or 0)) if wish.version == 4 else IPv6Network((0, wish.prefix or 0))
     subnet = wish.subnet or unspecified
     return Subnet(subnet=subnet, gateway=wish.gateway, range=wish.range or subnet, auxiliary=wish.auxiliary)
+
+
+def check_subnet(subnet: IPNetwork | None) -> None:
+    """Refuse subnets that no bridge network can have; raises InvalidInput."""
+    if subnet is None:
+        return
+    if subnet.prefixlen == 0:
+        raise InvalidInput(f"ipv{subnet.version} pool is empty")
+    if isinstance(subnet, IPv6Network):
+        if subnet.network_address.ipv4_mapped:
+            raise InvalidInput(f"'{subnet}' is not a valid IPv6 subnet")
+        if subnet.is_multicast:
+            raise InvalidInput(f"multicast subnet '{subnet}' is not allowed")
+        if subnet.overlaps(_LINK_LOCAL):
+            raise InvalidInput(f"'{subnet}' clashes with the Link-Local prefix '{_LINK_LOCAL}'")
+    elif subnet.is_multicast or subnet.is_loopback:
+        raise InvalidInput(f"subnet '{subnet}' is not allowed")
 
 
 def pool(wish: Wish, subnet: IPNetwork, *, gateway: bool = True) -> Subnet:
