@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from linkspan.engine.lookup import Lookup
-from linkspan.errors import InvalidInput, NotFound
+from linkspan.errors import Forbidden, InvalidInput, NotFound
 from linkspan.model.attachment import ALIAS_ON_PREDEFINED, STATIC_ON_PREDEFINED, Attachment
 from linkspan.model.container import Container
 from linkspan.model.network import Network
@@ -47,6 +47,8 @@ class Attachments:
         found: dict[str, Joined] = {}
         for attachment in container.attachments:
             network = self.find(attachment) or self._lookup.network(attachment.name or attachment.network, prefix=prefix)
+            if network.config_only:
+                raise Forbidden(f"{prefix}cannot create endpoint on configuration-only network")
             found.setdefault(network.id, Joined(attachment, network))
         return tuple(found.values())
 
