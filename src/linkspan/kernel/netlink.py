@@ -27,7 +27,7 @@ from pyroute2.netlink import (
     NLMSG_ERROR,
     nlmsg,
 )
-from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.exceptions import NetlinkDecodeError, NetlinkError
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 from linkspan.errors import EngineError, KernelError
@@ -118,7 +118,7 @@ class RouteSocket:
     def _parsed(self, data: bytes) -> list[nlmsg]:
         try:
             return list(self._marshal.parse(data))
-        except (struct.error, ValueError, LookupError, TypeError) as error:
+        except (struct.error, ValueError, LookupError, TypeError, NetlinkDecodeError) as error:
             raise OSError(errno.EBADMSG, "the kernel's answer cannot be read") from error
 
     def _received(self) -> bytes:
