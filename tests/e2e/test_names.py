@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.engines import Engine
+from tests.engines import Engine, processes
 from tests.hosts import OUTSIDE_ADDRESS, Host, join, until
 from tests.nameservers import NameServer, ask
 
@@ -258,6 +259,46 @@ def test_engine_and_resolver_killed_together(engine: Engine) -> None:
     engine.start()
     assert ask(inside, "web").addresses == [web]
     assert ask(inside, "web", tcp=True).addresses == [web]
+
+
+NEWER = "import sys, linkspan.resolver.messages as m; m.PROTOCOL = 99; from linkspan.__main__ import main; sys.exit(main())"
+"""An engine that does not speak with today's resolver but to take over from it."""
+
+
+def test_a_resolver_of_another_version_is_replaced_and_no_question_is_lost(engine: Engine) -> None:
+    web = box(engine, "web")
+    box(engine, "client")
+    inside, former, program = engine.inside("client"), resolver_pid(engine), engine.program
+    with asking(lambda: ask(inside, "web", timeout=10).addresses == [web]) as answers:
+        engine.stop()
+        engine.program = (sys.executable, "-c", NEWER)
+        try:
+            engine.start()
+            count = answers["good"]
+            until(lambda: answers["good"] > count + 50, within=30, what="questions are answered")
+            assert resolver_pid(engine) != former
+        finally:
+            engine.program = program
+            engine.restart()
+    assert answers["bad"] == 0
+    assert engine.docker("exec", "client", "ping", "-c", "1", "-W", "5", "web")
+
+
+def test_a_purge_ends_the_resolver(new_engine: Callable[..., Engine], tmp_path: Path) -> None:
+    hosts = tmp_path / "hosts"
+    engine = new_engine(f"--hosts-file={hosts}")
+    engine.docker("network", "create", "front")
+    box(engine, "web")
+    resolver, pid = resolver_pid(engine), engine.inspect("web")["State"]["Pid"]
+    engine.kill()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: list(processes(engine.folder)) == [resolver], what="the container's monitor has ended")
+    assert "web.front" in hosts.read_text()
+    roots = ("--data-root", engine.folder / "data", "--exec-root", engine.folder / "run", "--config-file", engine.folder / "daemon.json")
+    engine.linkspan("daemon", *roots, *engine.flags, "--purge")
+    until(lambda: not processes(engine.folder), what="the resolver has ended")
+    assert not hosts.read_text()
+    engine.start()
 
 
 def test_no_container_no_resolver(new_engine: Callable[..., Engine]) -> None:
