@@ -1,7 +1,7 @@
 """What the resolver is told of a container: its names on its networks, and what holds for its own questions. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -10,16 +10,13 @@ from linkspan.model.attachment import Attachment
 from linkspan.model.container import Container
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.network import GatewayMode, IPAddress, Network
+from linkspan.plan import dns_options
 from linkspan.resolver import units
 from linkspan.resolver.units import Server, Unit
 
 _ID = re.compile(r"[0-9a-f]{64}")
 HOST_NAMES = ("host.docker.internal", "gateway.docker.internal")
 """The host as its containers see it: the gateway of their own network."""
-SERVERS_OPTION = "linkspan.dns.servers"
-"""Of a network: who is asked for what its containers want to know, in place of the host's servers. Comma-separated."""
-ROUTES_OPTION = "linkspan.dns.routes"
-"""Of a network: DOMAIN=SERVER, comma-separated; a domain may come several times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,38 +132,18 @@ def _servers(place: Place, config: Config, networks: Sequence[Network]) -> tuple
     """Return whom to ask; None: the host's servers, whoever they are by then."""
     if own := place.container.spec.network.dns or config.dns:
         return tuple(Server(address=each, inside=True) for each in own)
-    by_network = list(chain.from_iterable(_entries(network, SERVERS_OPTION) for network in networks))
+    by_network = chain.from_iterable(dns_options.servers(network.options) for network in networks)
     return tuple(Server(address=each) for each in dict.fromkeys(by_network)) or None
 
 
 def _routes(config: Config, networks: Sequence[Network]) -> dict[str, tuple[str, ...]]:
     routes: dict[str, tuple[str, ...]] = {}
-    entries = chain(config.dns_routes, *(_entries(network, ROUTES_OPTION) for network in networks))
-    for domain, _, server in (entry.partition("=") for entry in entries):
+    of_networks = chain.from_iterable(dns_options.routes(network.options) for network in networks)
+    for domain, server in (*(each.split("=", 1) for each in config.dns_routes), *of_networks):
         routes[domain] = tuple(dict.fromkeys((*routes.get(domain, ()), server)))
     return routes
-
-
-def _entries(network: Network, option: str) -> list[str]:
-    return [entry.strip() for entry in network.options.get(option, "").split(",") if entry.strip()]
 
 
 def _fit(names: Sequence[str]) -> tuple[str, ...]:
     """Leave out names that nobody can ask for."""
     return tuple(name for name in names if len(name) <= units.LONGEST)[: units.MOST]
-
-
-def check_options(options: Mapping[str, str]) -> None:
-    """Raise InvalidInput if a network's options about names cannot be carried out."""
-    network = Network(id="0", name="0", driver="null", created=0, options=dict(options))
-    for server in _entries(network, SERVERS_OPTION):
-        Server(address=server)
-    for entry in _entries(network, ROUTES_OPTION):
-        route(entry)
-
-
-def route(text: str) -> str:
-    """Return DOMAIN=SERVER; raises InvalidInput."""
-    domain, _, server = text.partition("=")
-    Server(address=server)
-    return f"{domain.strip('.').lower()}={server}"

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from linkspan.errors import InvalidInput
 from linkspan.model.network import LEAST_MTU6, GatewayMode, Network, interface_name
+from linkspan.plan import dns_options
 from linkspan.plan.network_config import boolean
 
 BRIDGE = "com.docker.network.bridge."
@@ -133,6 +134,7 @@ def unknown(options: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _check(network: Network) -> None:
+    dns_options.check(network.options)
     if GatewayMode.ISOLATED in (network.gateway_mode, network.gateway_mode6) and not network.internal:
         raise InvalidInput("gateway mode 'isolated' can only be used for an internal network")
     if network.ipv6 and network.mtu < LEAST_MTU6:

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from linkspan.config import Config
-from linkspan.engine.naming import ROUTES_OPTION, SERVERS_OPTION, Place, check_options, in_order, told
+from linkspan.engine.naming import Place, in_order, told
 from linkspan.engine.tracing import candidates
 from linkspan.errors import InvalidInput
 from linkspan.model.attachment import Attachment
 from linkspan.model.container import Container, NetworkConfig, NetworkMode, Process, Spec
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.network import GatewayMode, Network, Subnet
+from linkspan.plan.dns_options import ROUTES, SERVERS, check
 from linkspan.plan.files import Resolver
 from linkspan.resolver.units import Member, Sandbox, Server
 from linkspan.resolver.units import Network as Told
@@ -134,7 +135,7 @@ def test_internal_networks_alone_have_no_way_out() -> None:
 
 
 def test_who_is_asked() -> None:
-    own = replace(FRONT, options={SERVERS_OPTION: "10.0.0.3, 10.0.0.4"})
+    own = replace(FRONT, options={SERVERS: "10.0.0.3, 10.0.0.4"})
     assert sandbox(place()).servers is None
     assert sandbox(place(own)).servers == (Server(address="10.0.0.3"), Server(address="10.0.0.4"))
     assert sandbox(place(own), replace(CONFIG, dns=("10.0.0.1",))).servers == (Server(address="10.0.0.1", inside=True),)
@@ -143,16 +144,16 @@ def test_who_is_asked() -> None:
 
 
 def test_domains_have_all_the_servers_that_are_named_for_them() -> None:
-    own = replace(FRONT, options={ROUTES_OPTION: "corp.example=10.0.0.3,lab.example=fd00::3"})
+    own = replace(FRONT, options={ROUTES: "corp.example=10.0.0.3,lab.example=fd00::3"})
     config = replace(CONFIG, dns_routes=("corp.example=10.0.0.1",))
     assert sandbox(place(own), config).routes == {"corp.example": ("10.0.0.1", "10.0.0.3"), "lab.example": ("fd00::3",)}
 
 
-@pytest.mark.parametrize("options", [{SERVERS_OPTION: "x"}, {ROUTES_OPTION: "10.0.0.1"}, {ROUTES_OPTION: "a=b"}])
+@pytest.mark.parametrize("options", [{SERVERS: "x"}, {ROUTES: "10.0.0.1"}, {ROUTES: "a=b"}])
 def test_options_that_name_no_server_are_refused(options: dict[str, str]) -> None:
     with pytest.raises(InvalidInput):
-        check_options(options)
-    check_options({SERVERS_OPTION: "10.0.0.1,fd00::1", ROUTES_OPTION: "a.example=10.0.0.1", "other": "x"})
+        check(options)
+    check({SERVERS: "10.0.0.1,fd00::1", ROUTES: "a.example=10.0.0.1", "other": "x"})
 
 
 def test_the_hosts_names_are_where_the_container_reaches_the_host() -> None:
