@@ -344,6 +344,7 @@ def test_the_host_knows_its_containers_if_it_wants(new_engine: Callable[..., Eng
 def test_domains_of_the_daemon_and_of_a_network(new_engine: Callable[..., Engine], outside: Host) -> None:
     outside.sh("ip", "addr", "add", "10.99.0.3/24", "dev", "eth0")
     engine = new_engine(f"--dns-route=corp.example={OUTSIDE_ADDRESS}")
+    assert "'x' is not an IP address" in engine.refused("network", "create", "-o", "linkspan.dns.servers=x", "front")
     engine.docker("network", "create", "-o", "linkspan.dns.servers=10.99.0.3", "front")
     box(engine, "client")
     with (

@@ -16,6 +16,8 @@ PATIENCE = 4.0
 """Seconds for one server, and for a turn: Docker's."""
 SORE = 10.0
 """Seconds that a server is asked last after it has not answered."""
+SILENCES = 2
+"""So many questions in a row must be without an answer: a single one may be about a domain whose own servers are silent."""
 _NEXT = (wire.SERVER_FAILURE, wire.REFUSED)
 """With these the next server is asked."""
 
@@ -56,7 +58,8 @@ class Forwarder:
         self._clock = clock
         self._open_outside = open_outside
         self._seen = host.generation
-        self._sore: dict[tuple[str, str], float] = {}
+        self._sore: dict[tuple[str, str], tuple[int, float]] = {}
+        """Servers with how many questions in a row they have not answered, and until when that matters."""
         self._under_way: dict[Hashable, asyncio.Future[bytes | None]] = {}
         self.asked = 0
         """Questions that went to a server."""
@@ -137,8 +140,7 @@ class Forwarder:
             return None
         except (OSError, wire.MalformedError) as error:
             trace.add(f"asked {where}: {error}", server=server.address)
-            self._hurt(plan, server)
-            return None
+            return None  # it costs no time: the server may be asked first again
         self._sore.pop((plan.pool, server.address), None)
         return None if reply.code in _NEXT else message
 
@@ -178,12 +180,14 @@ class Forwarder:
         return servers
 
     def _is_sore(self, plan: _Plan, server: Server) -> bool:
-        return self._sore.get((plan.pool, server.address), 0.0) > self._clock()
+        silences, until = self._sore.get((plan.pool, server.address), (0, 0.0))
+        return silences >= SILENCES and until > self._clock()
 
     def _hurt(self, plan: _Plan, server: Server) -> None:
         now = self._clock()
-        self._sore = {key: until for key, until in self._sore.items() if until > now}
-        self._sore[plan.pool, server.address] = now + SORE
+        self._sore = {key: (silences, until) for key, (silences, until) in self._sore.items() if until > now}
+        silences, _ = self._sore.get((plan.pool, server.address), (0, 0.0))
+        self._sore[plan.pool, server.address] = silences + 1, now + SORE
 
 
 def _within(key: bytes, domain: str) -> bool:
