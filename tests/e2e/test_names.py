@@ -6,6 +6,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +165,119 @@ def test_a_member_of_the_namespace_keeps_its_names(engine: Engine) -> None:
     engine.docker("rm", "-f", "client")
     assert engine.docker("exec", "side", "ping", "-c", "1", "-W", "5", "web"), "its namespace lives on"
     assert ask(engine.inside("web"), "client").code != "NOERROR", "the name is gone with the container"
+
+
+def test_aliases_are_shared_and_belong_to_their_network(engine: Engine) -> None:
+    engine.docker("network", "create", "back")
+    first = box(engine, "web1", "--network-alias", "www", "--network-alias", "only.one")
+    second = box(engine, "web2", "--network-alias", "www", "--network-alias", "*.apps")
+    box(engine, "client")
+    engine.docker("network", "connect", "--alias", "hidden", "back", "web1")
+    inside = engine.inside("client")
+    assert ask(inside, "www").addresses == sorted([first, second])
+    assert ask(inside, "www.front").addresses == sorted([first, second])
+    assert ask(inside, "only.one").addresses == [first]
+    assert ask(inside, "any.apps").addresses == [second]
+    assert ask(inside, "hidden").code != "NOERROR"
+    engine.docker("stop", "-t", "0", "web1")
+    assert ask(inside, "www").addresses == [second]
+
+
+def test_connect_and_disconnect_hold_at_once(engine: Engine, server: NameServer) -> None:
+    engine.docker("network", "create", "back")
+    web = box(engine, "web")
+    db = box(engine, "db", network="back")
+    assert ask(engine.inside("web"), "db").code != "NOERROR"
+    engine.docker("network", "connect", "--alias", "shop", "back", "web")
+    assert ask(engine.inside("web"), "db").addresses == [db]
+    back = str(engine.inspect("web")["NetworkSettings"]["Networks"]["back"]["IPAddress"])
+    assert ask(engine.inside("db"), "shop").addresses == [back]
+    assert ask(engine.inside("web"), "web").addresses == [back], "of equals, the first name leads"
+    assert ask(engine.inside("web"), "web.front").addresses == [web]
+    engine.docker("network", "disconnect", "back", "web")
+    assert ask(engine.inside("web"), "db").code != "NOERROR"
+    assert ask(engine.inside("db"), "shop").code != "NOERROR"
+    assert ask(engine.inside("web"), "a.example").addresses == ["192.0.2.1"]
+
+
+def test_names_come_in_the_order_of_the_default_route(engine: Engine) -> None:
+    for name in ("back", "zoo"):
+        engine.docker("network", "create", name)
+    expected = [box(engine, "twin", network="back"), box(engine, "other", "--network-alias", "twin", network="zoo")]
+    engine.linkspan("run", "-d", "--name", "client", "--network", "back", "--network", "name=zoo,gw-priority=1", "busybox", "sleep", "1000")
+    assert ask(engine.inside("client"), "twin").addresses == expected[1:]
+    assert ask(engine.inside("client"), "twin.back").addresses == expected[:1]
+
+
+def test_links_are_names_for_one_container_alone(engine: Engine) -> None:
+    db = box(engine, "db")
+    box(engine, "client", "--link", "db:store")
+    box(engine, "stranger")
+    assert ask(engine.inside("client"), "store").addresses == [db]
+    assert ask(engine.inside("client"), "store.front").addresses == [db]
+    assert ask(engine.inside("stranger"), "store").code != "NOERROR"
+    engine.docker("rename", "db", "database")
+    assert ask(engine.inside("client"), "store").addresses == [db]
+    engine.docker("stop", "-t", "0", "database")
+    assert ask(engine.inside("client"), "store").code != "NOERROR"
+
+
+def test_a_container_of_the_default_network_that_is_connected(engine: Engine, server: NameServer) -> None:
+    web = box(engine, "web")
+    for name in ("plain", "edited"):
+        engine.docker("run", "-d", "--name", name, "busybox", "sleep", "1000")
+    engine.docker("exec", "edited", "sh", "-c", "echo nameserver 10.1.1.1 >/etc/resolv.conf")
+    for name in ("plain", "edited"):
+        engine.docker("network", "connect", "front", name)
+    assert "nameserver 127.0.0.11" in engine.docker("exec", "plain", "cat", "/etc/resolv.conf")
+    assert engine.docker("exec", "edited", "cat", "/etc/resolv.conf") == "nameserver 10.1.1.1"
+    assert ask(engine.inside("plain"), "web").addresses == [web]
+    engine.docker("network", "disconnect", "front", "plain")
+    assert ask(engine.inside("plain"), "web").code != "NOERROR"
+    assert "nameserver 127.0.0.11" in engine.docker("exec", "plain", "cat", "/etc/resolv.conf")
+    assert ask(engine.inside("plain"), "a.example").addresses == ["192.0.2.1"], "it goes on to ask us"
+    engine.restart()
+    assert ask(engine.inside("plain"), "a.example").addresses == ["192.0.2.1"]
+
+
+def test_both_families(engine: Engine) -> None:
+    engine.docker("network", "create", "--ipv6", "--subnet", "fd00:7::/64", "dual")
+    box(engine, "web", network="dual")
+    box(engine, "client", network="dual")
+    seat = engine.inspect("web")["NetworkSettings"]["Networks"]["dual"]
+    inside = engine.inside("client")
+    assert ask(inside, "web").addresses == [seat["IPAddress"]]
+    assert ask(inside, "web", "AAAA").addresses == [seat["GlobalIPv6Address"]]
+    reverse = ip_address(seat["GlobalIPv6Address"]).reverse_pointer
+    assert ask(inside, reverse, "PTR").texts == ["web.dual."]
+    assert ask(inside, "host.docker.internal", "AAAA").addresses == [seat["IPv6Gateway"]]
+
+
+def test_an_internal_network_beside_another_one(engine: Engine, server: NameServer) -> None:
+    engine.docker("network", "create", "--internal", "closed")
+    db = box(engine, "db", network="closed")
+    box(engine, "client")
+    engine.docker("network", "connect", "closed", "client")
+    assert ask(engine.inside("client"), "db").addresses == [db]
+    assert ask(engine.inside("client"), "a.example").addresses == ["192.0.2.1"]
+    engine.docker("network", "disconnect", "front", "client")
+    assert ask(engine.inside("client"), "a.example").code == "SERVFAIL"
+
+
+def test_many_that_come_and_go_at_once_while_the_resolver_is_killed(engine: Engine) -> None:
+    names = [f"box{number}" for number in range(10)]
+    box(engine, "client")
+    with ThreadPoolExecutor(5) as pool:
+        starting = [pool.submit(box, engine, name) for name in names]
+        for _ in range(3):
+            os.kill(resolver_pid(engine), signal.SIGKILL)
+            until(lambda: engine.api("GET", "/linkspan/dns/status")[1].get("Pid"), within=30, what="there is another one")
+        addresses = [each.result() for each in starting]
+        list(pool.map(lambda name: engine.docker("rm", "-f", name), names[:5]))
+    inside = engine.inside("client")
+    for number, name in enumerate(names):
+        assert ask(inside, name).addresses == ([addresses[number]] if number >= 5 else []), name
+    assert ask(engine.inside("box9"), "box8").addresses == [addresses[8]]
 
 
 def test_who_serves_names_itself_keeps_port_53(engine: Engine) -> None:

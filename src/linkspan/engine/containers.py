@@ -231,7 +231,8 @@ class Containers:
                     mode = NetworkMode.parse(network.name)
                 elif mode.target not in (network.id, network.name):
                     mode = replace(mode, target=network.id)
-        links = tuple(self._link(text) for text in request.links)
+        # On a network that has names, a link is one of them, and stands in the request for that network (moby: registerLinks).
+        links = tuple(self._link(text) for text in request.links) if mode.kind != "network" else ()
         warnings = (LINKS_WARNING,) if links else ()
         if mode.kind in ("bridge", "network") and sysctl.get("net/ipv4/ip_forward") == "0":
             warnings = (*warnings, FORWARDING_WARNING)

@@ -11,6 +11,7 @@ from linkspan.model.container import Container
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.network import GatewayMode, IPAddress, Network
 from linkspan.plan import dns_options
+from linkspan.plan.interfaces import Candidate, preferred
 from linkspan.resolver import units
 from linkspan.resolver.units import Server, Unit
 
@@ -42,26 +43,20 @@ def is_served(attached: Iterable[tuple[Network, Endpoint]], config: Config) -> b
 
 
 def told(place: Place, config: Config) -> list[Unit]:
-    """Return all units that are this container's, its networks included; none if it is on no network with names."""
+    """Return all units that are this container's, its networks included."""
     named = [(network, endpoint) for network, endpoint in place.attached if has_names(network, config)]
-    if not named:
-        return []
     networks = [units.Network(id=network.id, name=network.name) for network, _ in named]
     members = [_member(place, network, endpoint) for network, endpoint in named]
-    return [*networks, *members, _sandbox(place, config, [network for network, _ in named])]
+    return [*networks, *members, _sandbox(place, config)]
 
 
-def in_order(place: Place, networks: Iterable[Network]) -> list[Network]:
-    """Return the networks in Docker's order of gateway preference (semantics 3.10), in which names are looked up too."""
-    wishes = {network.id: attachment_to(place.container, network) for network in networks}
-
-    def rank(network: Network) -> tuple[int, bool, int, str]:
-        wish = wishes[network.id]
-        endpoint = next((endpoint for each, endpoint in place.attached if each.id == network.id), None)
-        gateways = sum(gateway is not None for gateway in (endpoint.gateway, endpoint.gateway6)) if endpoint else 0
-        return -(wish.gateway_priority if wish else 0), network.internal, -gateways, network.name
-
-    return sorted(networks, key=rank)
+def in_order(place: Place) -> list[Network]:
+    """Return the networks in the order of gateway preference, in which names are looked up too."""
+    wishes = ((attachment_to(place.container, network), network, endpoint) for network, endpoint in place.attached)
+    candidates = (
+        Candidate(endpoint=endpoint, network=network, priority=wish.gateway_priority if wish else 0) for wish, network, endpoint in wishes
+    )
+    return [candidate.network for candidate in preferred(candidates)]
 
 
 def attachment_to(container: Container, network: Network) -> Attachment | None:
@@ -83,14 +78,15 @@ def _member(place: Place, network: Network, endpoint: Endpoint) -> units.Member:
     return units.Member(id=endpoint.id, network=network.id, names=_fit(names), addresses=tuple(addresses))
 
 
-def _sandbox(place: Place, config: Config, named: Sequence[Network]) -> units.Sandbox:
-    networks = [network for network, _ in place.attached]
+def _sandbox(place: Place, config: Config) -> units.Sandbox:
+    networks = in_order(place)
+    named = [network for network in networks if has_names(network, config)]
     return units.Sandbox(
         id=place.sandbox,
-        networks=tuple(network.id for network in in_order(place, named)),
+        networks=tuple(network.id for network in named),
         links={network.id: links for network in named if (links := _links(place.container, network))},
-        names=_host_names(in_order(place, networks), config),
-        servers=_servers(place, config, in_order(place, networks)),
+        names=_host_names(named, config),
+        servers=_servers(place, config, networks),
         routes=_routes(config, networks),
         external=any(not network.internal for network in networks),
         short_names_stay=ndots_set(place.container, config, place.host_options),

@@ -161,7 +161,8 @@ class Resolution:
             for endpoint in self._store.endpoints_of(sandbox)
             if endpoint.attached and (network := self._store.network(endpoint.network))
         ]
-        if not naming.is_served(attached, self._config):
+        # Who is told to ask us goes on to do so when its last network with names is taken away: its resolv.conf stays (semantics 3.9).
+        if sandbox not in self._listening and not naming.is_served(attached, self._config):
             return []
         options = host_resolver(self._config.resolv_conf).options
         return naming.told(naming.Place(container=container, sandbox=sandbox, attached=attached, host_options=options), self._config)

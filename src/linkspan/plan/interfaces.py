@@ -24,16 +24,20 @@ class Candidate:
 
 
 def leading(candidates: Iterable[Candidate]) -> dict[int, str]:
-    """Return by family, 4 or 6, the id of the endpoint that the default route goes by; none for a family without a gateway.
-
-    The highest priority wins; then networks with a way out, gateways of both families, and the first name (moby: Endpoint.Less).
-    """
-    ordered = sorted(candidates, key=_rank)
+    """Return by family, 4 or 6, the id of the endpoint that the default route goes by; none for a family without a gateway."""
     found: dict[int, str] = {}
-    for candidate in ordered:
+    for candidate in preferred(candidates):
         for version in _gateway_families(candidate.endpoint):
             found.setdefault(version, candidate.endpoint.id)
     return found
+
+
+def preferred(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return the candidates in the order of preference, in which names are looked up too.
+
+    The highest priority wins; then networks with a way out, gateways of both families, and the first name (moby: Endpoint.Less).
+    """
+    return sorted(candidates, key=_rank)
 
 
 def _rank(candidate: Candidate) -> tuple[int, bool, int, str]:

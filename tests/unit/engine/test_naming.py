@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from linkspan.config import Config
-from linkspan.engine.naming import Place, in_order, told
+from linkspan.engine.naming import Place, in_order, is_served, told
 from linkspan.engine.tracing import candidates
 from linkspan.errors import InvalidInput
 from linkspan.model.attachment import Attachment
@@ -87,7 +87,9 @@ def test_both_families() -> None:
 
 def test_the_default_network_has_names_only_when_it_is_asked_for() -> None:
     bridge = network("bridge", 17)
-    assert told(place(bridge), CONFIG) == []
+    assert [type(unit) for unit in told(place(bridge), CONFIG)] == [Sandbox]
+    assert not is_served(place(bridge).attached, CONFIG)
+    assert is_served(place(bridge, FRONT).attached, CONFIG)
     assert [type(unit) for unit in told(place(bridge), replace(CONFIG, default_bridge_dns=True))] == [Told, Member, Sandbox]
     on_both = told(place(bridge, FRONT), CONFIG)
     assert [unit.id for unit in on_both] == ["id-front", "e-front", ID]
@@ -118,14 +120,14 @@ def test_links_are_of_their_network_and_by_an_id_that_no_rename_changes() -> Non
 def test_networks_are_in_the_order_of_gateway_preference(wishes: tuple[Attachment, ...], more: dict[str, Any], order: list[str]) -> None:
     networks = (FRONT, replace(BACK, **more))
     at = place(*networks, of=container(*wishes))
-    assert [each.name for each in in_order(at, networks)] == order
+    assert [each.name for each in in_order(at)] == order
     assert sandbox(at).networks == tuple(f"id-{name}" for name in order)
 
 
 def test_two_gateways_come_before_one() -> None:
     dual = endpoint(FRONT, gateway6=IPv6Address("fd00::1"))
     at = Place(container=container(), sandbox=ID, attached=[(BACK, endpoint(BACK)), (FRONT, dual)])
-    assert [each.name for each in in_order(at, (BACK, FRONT))] == ["front", "back"]
+    assert [each.name for each in in_order(at)] == ["front", "back"]
 
 
 def test_internal_networks_alone_have_no_way_out() -> None:
