@@ -107,6 +107,8 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread, claims: 
     images = ImageStore(
         config.data_root / "images", insecure_registries=config.insecure_registries, events=partial(events.publish, "image")
     )
+    if store.setting("id") is None:
+        store.put_setting("id", str(uuid.uuid4()))
     facade = Images(images, store)
     runtime = Runtime(choice, config.exec_root, files.folder)
     streams = Streams(store, runtime, files.log)
@@ -121,8 +123,6 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread, claims: 
     upkeep = Upkeep(config, store, kernel, (sandboxes, files, runtime, lifecycle, cleanup), (rules, drivers))
     await upkeep.open()
     await images.discard_unused_roots(facade.users)
-    if store.setting("id") is None:
-        store.put_setting("id", str(uuid.uuid4()))
     system = System(config=config, lacking=_lacking(rules), store=store, images=images, runtime=choice, tools=Tools(choice))
     return Engine(
         config=config,

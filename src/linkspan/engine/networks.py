@@ -49,7 +49,7 @@ class Networks:
         self._sandboxes, self._events = parts
         self._lookup = Lookup(store)
         self._forwarding = Forwarding(config, store)
-        self._subnets = Subnets(config)
+        self._subnets = Subnets(config, store.setting("id") or "")
         self._planner = Planner(config, store, self._subnets)
         self._predefined = Predefined(config, store, drivers)
         self._retired = Retired(kernel)

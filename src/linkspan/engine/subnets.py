@@ -18,16 +18,16 @@ OVERLAP = "invalid pool request: Pool overlaps with other one on this address sp
 class Subnets:
     """Knows what is taken; told of every network that comes and goes."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, identity: str) -> None:
+        """`identity` is the engine's, which no other one has: its unique local addresses follow from it."""
         self._ours = Prefixes()
         self._resolv_conf = config.resolv_conf
         self._host = Prefixes()
         self._territory: Territory | None = None
         self._reserved = Prefixes(config.reserved_subnets)
-        identity = hashlib.sha256(str(config.data_root).encode()).digest()
         given = config.address_pools
         four = [pool for pool in given if pool.base.version == 4] or DEFAULT_POOLS
-        six = [pool for pool in given if pool.base.version == 6] or [unique_local(identity)]
+        six = [pool for pool in given if pool.base.version == 6] or [unique_local(hashlib.sha256(identity.encode()).digest())]
         self._chooser = Chooser((*four, *six))
 
     def load(self, networks: Iterable[Network]) -> None:
