@@ -1,7 +1,9 @@
 """The harness of `make soak`."""
 
+from argparse import Namespace
 from pathlib import Path
 
+from tests.campaigns.__main__ import _text
 from tests.campaigns.campaign import Campaign, Result, Scale, campaigns, executed
 
 
@@ -25,3 +27,12 @@ def test_a_share_of_a_campaign_does_something(tmp_path: Path) -> None:
     assert scale.times(200) == 1
     assert scale.times(200, least=3) == 3
     assert scale.random().random() == scale.random().random()
+
+
+def test_a_table_says_what_is_not_in_it() -> None:
+    chosen = list(campaigns())
+    asked = Namespace(share=0.5, seed=7)
+    some = _text([(chosen[0], Result(tried="3 things", found=["a | b"]))], chosen, asked)
+    assert f"cut off after 1 of {len(chosen)} campaigns" in some
+    assert "| 3 things | a \\| b | 0 |" in some
+    assert "cut off" not in _text([(campaign, Result(tried="all")) for campaign in chosen], chosen, asked)

@@ -296,7 +296,8 @@ class Lifecycle:
         state, delay, code = container.state, SOON, None
         while True:
             try:
-                code = await self._runtime.wait(container.id, state.monitor_pid, state.monitor_start)
+                if code is None:  # not again: without its files, it would end the next run
+                    code = await self._runtime.wait(container.id, state.monitor_pid, state.monitor_start)
                 async with self.lock(container.id):
                     self.waiters.untold.pop(container.id, None)
                     return await self.ended(container.id, code) if not self._runs_again(container) else None
