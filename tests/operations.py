@@ -50,12 +50,12 @@ def run(name: str, mode: str = "bridge", **more: Any) -> Work:
     return in_order(create(name, mode, **more), start(name))
 
 
-def network(name: str) -> Work:
+def network(name: str, **more: Any) -> Work:
     """Make a network, unless it is there from an earlier operation."""
 
     async def made(engine: Engine) -> None:
         with contextlib.suppress(Conflict):
-            await engine.networks.create(NetworkRequest(name=name))
+            await engine.networks.create(NetworkRequest(name=name, **more))
 
     return made
 
@@ -163,6 +163,7 @@ OPERATIONS: dict[str, Operation] = {
     "start, container": started(run("target"), mode="container:target"),
     # The other one needs the resolver too, so that it is there before and after.
     "start, named": started(network("front"), run("neighbour", "front"), mode="front"),
+    "start, of both families": started(network("both", ipv6=True), run("neighbour", "both"), mode="both", requests=PUBLISHED),
     "start, mounts and init": started(init=True, mounts=BINDS),
     "start, many ports": started(requests=MANY),
     "rename": Operation(

@@ -151,9 +151,11 @@ def test_detach_and_delete_are_idempotent_and_leave_nothing(host: Host, namespac
 def test_a_foreign_bridge_is_used_and_never_removed(host: Host) -> None:
     host.sh("ip", "link", "add", "br0", "type", "bridge")
     host.sh("ip", "addr", "add", "192.0.2.1/24", "dev", "br0")
+    host.sh("ip", "link", "set", "br0", "mtu", "1400")
     own = replace(NETWORK, bridge="br0")
     host.run(lambda: create(own))
     assert "192.0.2.1/24" in host.sh("ip", "addr", "show", "br0")
+    assert "mtu 1400" in host.sh("ip", "link", "show", "br0")
     host.run(lambda: BridgeDriver(Firewall()).delete(own))
     assert "br0" in interfaces(host)
 

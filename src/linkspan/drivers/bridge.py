@@ -56,6 +56,7 @@ class BridgeDriver:
             undo.push(f"delete bridge {name}", partial(link.delete, name))
         elif not link.is_bridge(name):
             raise Conflict(f"existing interface {name} is not a bridge")
+        ours = not link.is_foreign(name)
         bridge.learn_no_link_locals(name)
 
         self._rules.apply(firewall.network_rules(network))
@@ -63,8 +64,9 @@ class BridgeDriver:
 
         for key, value in self.settings(network).items():
             sysctl.put(key, value)
-        self._set_addresses(network, undo)
-        link.set_mtu(name, network.mtu)
+        self._set_addresses(network, undo, ours=ours)
+        if ours:
+            link.set_mtu(name, network.mtu)
         link.set_up(name)  # last: no packet passes before the rules are there
         for gateway in network.bridge_addresses:
             route.add_connected(name, gateway.network, gateway.ip)  # the kernel did, but somebody may have taken it away
@@ -148,14 +150,14 @@ class BridgeDriver:
         return replace(endpoint, address6=None, gateway6=None, link_local=own)
 
     @staticmethod
-    def _set_addresses(network: Network, undo: Undo) -> None:
+    def _set_addresses(network: Network, undo: Undo, *, ours: bool) -> None:
         name, wanted = network.bridge, network.bridge_addresses
         present: list[IPInterface] = [*address.of(name), *(entry for entry in address.of6(name) if not entry.is_link_local)]
         for gateway in wanted:
             if gateway not in present:
                 address.add(name, gateway)
                 undo.push(f"remove {gateway} from {name}", partial(address.remove, name, gateway))
-        if not link.is_foreign(name):
+        if ours:
             for former in set(present).difference(wanted):
                 address.remove(name, former)
 

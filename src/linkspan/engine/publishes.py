@@ -51,6 +51,7 @@ class Ports:
         reservation = Reservation()
         undo.push("give the reserved host ports back", reservation.close)
         allocated = Allocated(holders)
+        ways = [way for way in ways if way.version == 4 or ports.has_ipv6()]
         for request in wanted(config):
             addresses, own = places(request, ways)
             opened = (Publish(host_ip=address, host_port=0, port=request.port) for address in own)

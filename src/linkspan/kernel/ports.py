@@ -54,6 +54,11 @@ def reserve(host_ip: IPAddress, port: int, protocol: str) -> int:
         return holder.detach()
 
 
+def has_ipv6() -> bool:
+    """Whether this host can listen on [::]; equivalent to `test -e /proc/net/if_inet6`."""
+    return socket.has_ipv6 and Path("/proc/thread-self/net/if_inet6").exists()
+
+
 def holder(host_ip: IPAddress, port: int, protocol: str) -> str:
     """Return who holds a port, e.g. `nginx (pid 123)`, empty if nobody is found; equivalent to `ss -lnp sport = :PORT`."""
     inodes = {entry.inode for entry in _sockets(protocol) if entry.port == port and _overlap(entry.address, host_ip)}
