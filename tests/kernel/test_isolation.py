@@ -62,6 +62,7 @@ CASES = [
     # Published ports.
     ("outside", "uplink:8080", "a1 from outside"),
     ("host", "uplink:8080", "a1"),
+    ("host", "gateway a:8081", "b1"),
     ("a2", "gateway a:8080", "a1 from gateway a"),
     ("a1", "gateway a:8080", "a1 from gateway a"),
     ("a1", "uplink:8081", "b1 from a1"),
@@ -180,3 +181,33 @@ def test_one_common_port_leads_to_each_family_of_the_container(scene: Scene) -> 
     lans, box = scene.lans, scene.boxes["b1"]
     lans.publish(box, 81, at=8091, on=[UNSPECIFIED, UNSPECIFIED6])
     assert [ask(lans.outside, address, 8091) for address in (UPLINK, UPLINK6)] == [f"b1 {OUTSIDE}", f"b1 {OUTSIDE6}"]
+
+
+def test_containers_of_a_routed_network_answer_ping_and_others_do_not(scene: Scene) -> None:
+    for version in (4, 6):
+        ping = ("busybox", "ping", f"-{version}", "-c1", "-W2")
+        scene.lans.outside.sh(*ping, str(scene.address("routed1", version)))
+        assert "1 packets received" not in scene.lans.outside.sh(*ping, str(scene.address("a1", version)), check=False)
+
+
+FOREIGN = """
+table inet foreign {{
+	chain c {{
+		type nat hook prerouting priority dstnat - 1;
+		tcp dport 7777 dnat ip to {}:81
+		tcp dport 7777 dnat ip6 to [{}]:81
+	}}
+}}
+"""
+
+
+def test_what_somebody_elses_rules_lead_into_an_internal_network_does_not_get_there(scene: Scene) -> None:
+    def outcomes(box: str) -> list[str]:
+        scene.lans.host.sh("nft", "-f", "-", stdin=FOREIGN.format(scene.address(box, 4), scene.address(box, 6)))
+        try:
+            return [ask(scene.lans.outside, address, 7777, timeout=1) for address in (UPLINK, UPLINK6)]
+        finally:
+            scene.lans.host.sh("nft", "delete", "table", "inet", "foreign")
+
+    assert outcomes("inner1") == [NOBODY, NOBODY]
+    assert outcomes("a1") == [f"a1 {OUTSIDE}", f"a1 {OUTSIDE6}"], "so that this test could see it"
