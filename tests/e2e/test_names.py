@@ -280,6 +280,32 @@ def test_many_that_come_and_go_at_once_while_the_resolver_is_killed(engine: Engi
     assert ask(engine.inside("box9"), "box8").addresses == [addresses[8]]
 
 
+def test_the_doctor_finds_and_mends_what_a_container_did_to_its_names(engine: Engine) -> None:
+    web = box(engine, "web")
+    box(engine, "client")
+    inside = engine.inside("client")
+    assert "names-silent" not in engine.try_linkspan("doctor", "--json").out
+    engine.host.sh("nsenter", f"--net={inside.path}", "nft", "flush", "ruleset")
+    findings = json.loads(engine.try_linkspan("doctor", "--json").out)["Findings"]
+    assert [each["What"] for each in findings if each["Kind"] == "names-silent"] == ["nobody answers the questions of client for names"]
+    assert "nobody answers the questions of client for names: open what answers anew" in engine.try_linkspan("doctor", "--repair").out
+    assert ask(inside, "web").addresses == [web]
+    assert ask(inside, "web", tcp=True).addresses == [web]
+    assert "names-silent" not in engine.try_linkspan("doctor", "--json").out
+
+
+def test_a_resolver_that_hangs_is_replaced(engine: Engine) -> None:
+    web = box(engine, "web")
+    box(engine, "client")
+    former = resolver_pid(engine)
+    os.kill(former, signal.SIGSTOP)
+    late = box(engine, "late")  # what is told to it is not answered
+    until(lambda: not Path(f"/proc/{former}").exists(), within=30, what="it is ended")
+    inside = engine.inside("client")
+    assert ask(inside, "late").addresses == [late]
+    assert ask(inside, "web").addresses == [web]
+
+
 def test_who_serves_names_itself_keeps_port_53(engine: Engine) -> None:
     web = box(engine, "web")
     box(engine, "client")

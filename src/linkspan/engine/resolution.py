@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
+from pathlib import Path
 
 from linkspan.config import Config
 from linkspan.engine import naming
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 FIRST_DELAY = 0.05
 """Seconds before another resolver is started in place of one that has failed; doubled each time."""
 LONGEST_DELAY = 30.0
+PROBE = 1.0
+"""Seconds that an answer may take when somebody wants to know whether there is one."""
 STARTING = 30.0
 """Seconds that a resolver has to begin."""
 
@@ -133,6 +136,27 @@ class Resolution:
             if endpoint.network == network_id and endpoint.attached:
                 await self.refresh(endpoint.sandbox)
 
+    async def silent(self) -> list[str]:
+        """Return the sandboxes in which nobody answers questions, although we should."""
+        sandboxes = [unit_id for kind, unit_id in self._told if kind == "sandbox"]
+        return [sandbox for sandbox in sandboxes if not await self._answers(sandbox)]
+
+    async def serve_again(self, sandbox: str) -> None:
+        """Open the sockets of a sandbox anew, with the rules that lead to them, in place of those that there were."""
+        async with self._lock:
+            if (unit := self._told.get(("sandbox", sandbox))) is None:
+                return
+            self._served.discard(sandbox)
+            self._close_sockets(sandbox)
+            await self._tell([unit], [])
+
+    async def _answers(self, sandbox: str) -> bool:
+        path = self._path(sandbox)
+        try:
+            return await self._kernel.run(partial(nameservice.answers, path, SERVER, PROBE))
+        except EngineError:
+            return True  # its namespace is gone: that is another finding, or it has just ended
+
     async def trace(self, container: Container, name: str, kind: int) -> Message:
         """Ask for a name as the container would, and return each step; raises NotFound if names are not served in its namespace."""
         if container.sandbox not in self._listening:
@@ -204,9 +228,12 @@ class Resolution:
         except (EngineError, OSError) as error:
             self._failed(error)
 
+    def _path(self, sandbox: str) -> Path:
+        return self._config.exec_root / "netns" / sandbox
+
     async def _listen(self, sandbox: str) -> None:
         """Open the sockets of a sandbox."""
-        path = self._config.exec_root / "netns" / sandbox
+        path = self._path(sandbox)
         self._listening[sandbox] = Listening(*await self._kernel.run(partial(nameservice.open_sockets, path, SERVER, ruleset)))
 
     def _put(self, link: Link, changed: Sequence[Unit], gone: Sequence[_Key] = ()) -> None:

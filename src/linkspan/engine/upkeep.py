@@ -73,7 +73,7 @@ class Upkeep:
         found = tuple(map(self._finding, await self._differences()))
         networks, endpoints = self._surveyor.networks(), len(self._surveyor.attached())
         around = await host.examine(self._config, networks, endpoints=endpoints)
-        return Report(findings=found + around)
+        return Report(findings=found + await self._silences() + around)
 
     async def repair(self) -> Report:
         """Mend what can be mended, and tell what was and what could not be."""
@@ -89,7 +89,28 @@ class Upkeep:
             else:
                 mended.append(f"{difference.sentence}: {difference.mend.value}")
                 logger.warning("mended on demand: %s: %s", difference.sentence, difference.mend.value)
+        for sandbox in await self._lifecycle.resolution.silent():
+            try:
+                await self._lifecycle.resolution.serve_again(sandbox)
+            except EngineError as error:
+                logger.error("cannot be mended: %s: %s", self._silence(sandbox).what, error)  # noqa: TRY400  no bug of ours
+            else:
+                mended.append(f"{self._silence(sandbox).what}: open what answers anew")
         return Report(findings=(await self.examine()).findings, mended=tuple(mended))
+
+    async def _silences(self) -> tuple[Finding, ...]:
+        return tuple(map(self._silence, await self._lifecycle.resolution.silent()))
+
+    def _silence(self, sandbox: str) -> Finding:
+        container = self._store.container(sandbox)
+        name = container.name if container else sandbox[:12]
+        return Finding(
+            kind="names-silent",
+            what=f"nobody answers the questions of {name} for names",
+            why="it finds no other container and nobody outside by name; the rules in its namespace are gone, or the resolver is",
+            remedy="linkspan doctor --repair",
+            repairable=True,
+        )
 
     async def _mend(self, difference: Difference) -> None:
         if difference.mend not in SWEPT:

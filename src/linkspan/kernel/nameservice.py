@@ -15,6 +15,8 @@ _WAITING = 1 << 20
 """Bytes of questions that may wait: a thousand of them, where the default holds 250."""
 _SO_RCVBUFFORCE = 33
 _BACKLOG = 64
+_NO_QUESTION = b"\x6c\x73\1" + b"\0" * 9
+"""A message that asks nothing: a name server says so, and asks nobody."""
 
 
 def open_sockets(namespace: Path, address: str, ruleset: Callable[[int, int], str]) -> tuple[socket.socket, socket.socket, int]:
@@ -23,6 +25,22 @@ def open_sockets(namespace: Path, address: str, ruleset: Callable[[int, int], st
     The rules for these ports are applied there. Raises NotFound, RulesetRefused, KernelError.
     """
     return netns.run_in(namespace, partial(_open, address, ruleset))
+
+
+def answers(namespace: Path, address: str, patience: float) -> bool:
+    """Whether somebody answers DNS questions at the address in the namespace, port 53. Raises NotFound."""
+    return netns.run_in(namespace, partial(_is_answered, address, patience))
+
+
+def _is_answered(address: str, patience: float) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(patience)
+        try:
+            asking.connect((address, 53))
+            asking.send(_NO_QUESTION)
+            return asking.recv(512)[:2] == _NO_QUESTION[:2]
+        except OSError:
+            return False
 
 
 def _open(address: str, ruleset: Callable[[int, int], str]) -> tuple[socket.socket, socket.socket, int]:
