@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 from linkspan.config import load
 from linkspan.engine.engine import Engine, open_engine
 from linkspan.errors import EngineError
+from tests.engines import processes
 from tests.hosts import Host
 from tests.sabotage import MARK, Installed, Mode, Saboteur
 from tests.snapshots import Camera, Snapshot, differences
@@ -144,6 +145,8 @@ class Lab:
         except (EngineError, TimeoutError):
             self.reopen()
             self.do(clear)
+        if any("linkspan resolver" in command for command in processes(self.folder).values()):
+            self.reopen()  # one that nobody needs any more ends with its engine, and by itself after a minute: in the middle of a test
         self.settled()
 
     def picture(self) -> Snapshot:
