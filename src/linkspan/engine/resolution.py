@@ -257,7 +257,7 @@ class Resolution:
         """Start a resolver in place of any that there is: one that lives and does not answer must not answer others any more."""
         config = self._config
         await asyncio.to_thread(self._end_others)
-        flags = ("--exec-root", config.exec_root, "--resolv-conf", config.resolv_conf, "--log-level", config.log_level)
+        flags = ("--exec-root", config.exec_root, "--resolv-conf", config.resolv_conf.absolute(), "--log-level", config.log_level)
         child = await process.start(sys.executable, "-m", "linkspan", "resolver", *flags, stderr=sys.stderr)
         try:
             async with asyncio.timeout(STARTING):

@@ -53,6 +53,12 @@ def test_behind_systemds_stub_its_own_servers_are_asked(tmp_path: Path) -> None:
     assert host.servers() == ("10.1.1.1",)
 
 
+def test_what_is_no_address_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "resolv.conf"
+    path.write_text("nameserver router\nnameserver 10.0.0.300\nnameserver\nnameserver fe80::1%eth0\nnameserver 10.0.0.1\n")
+    assert HostServers(path, tmp_path / "none").servers() == ("fe80::1%eth0", "10.0.0.1")
+
+
 def test_three_servers_are_asked_and_no_more(tmp_path: Path) -> None:
     path = tmp_path / "resolv.conf"
     path.write_text("".join(f"nameserver 10.0.0.{number}\n" for number in range(1, 6)))
