@@ -34,9 +34,10 @@ class Shown:
     sandbox: str
     """The name of its namespace's file, empty if it runs in none of its own engine's."""
     mode: str
-    ports: frozenset[tuple[str, int, str, int]]
-    """Protocol, host port, its own address, its port; of a running container."""
-    address: str
+    ports: frozenset[tuple[str, int, int]]
+    """Protocol, host port, its port; of a running container."""
+    addresses: tuple[str, ...]
+    """One for each network that it is on."""
 
 
 def shown(engine: Engine) -> list[Shown]:
@@ -51,7 +52,7 @@ def _shown(engine: Engine, container_id: str) -> Shown:
     assert status == 200, found
     network, key = found["NetworkSettings"], found["NetworkSettings"]["SandboxKey"]
     ports = {
-        (port.partition("/")[2], int(binding["HostPort"]), network["IPAddress"], int(port.partition("/")[0]))
+        (port.partition("/")[2], int(binding["HostPort"]), int(port.partition("/")[0]))
         for port, bindings in (network["Ports"] or {}).items()
         for binding in bindings or ()
     }
@@ -63,7 +64,7 @@ def _shown(engine: Engine, container_id: str) -> Shown:
         sandbox=Path(key).name if key.startswith(str(engine.folder)) else "",
         mode=found["HostConfig"]["NetworkMode"],
         ports=frozenset(ports),
-        address=network["IPAddress"],
+        addresses=tuple(seat["IPAddress"] for seat in network["Networks"].values() if seat["EndpointID"]),
     )
 
 
@@ -83,19 +84,20 @@ def disagreements(engine: Engine, ids: Collection[str] = ()) -> list[str]:
         return [f"the list of containers: {error}"]
     running = {container.id for container in containers if container.running}
     sandboxes = {container.sandbox for container in containers if container.running and container.sandbox}
-    unwired = {container.id for container in containers if container.mode not in ("default", "bridge")}
+    unwired = {container.id for container in containers if container.mode in ("host", "none") or container.mode.startswith("container:")}
     wired = sandboxes - unwired  # one whose container was removed under its members stays wired
+    seats = {container.id: len(container.addresses) for container in containers if container.running}
     return [
         *_files(engine, {container.id for container in containers}, running, sandboxes),
         *_mounts(engine, sandboxes),
         *_cgroups(running, ids),
         *_processes(engine, containers),
-        *_interfaces(engine, len(wired)),
+        *_interfaces(engine, sum(seats.get(sandbox, 1) for sandbox in wired)),
         *_rules(engine, containers),
         *_holders(engine, containers),
         *_rows(engine, {container.id for container in containers}, sandboxes, wired),
         *_locks(engine),
-        *_twice(container.address for container in containers if container.running and container.address),
+        *_twice(address for container in containers if container.running for address in container.addresses),
         *_findings(engine),
     ]
 
@@ -149,7 +151,7 @@ def _processes(engine: Engine, containers: list[Shown]) -> Iterator[str]:
     monitors = [command for command in others if " --cid " in command]
     yield from _compare("monitors", [command.partition(" --cid ")[2].split()[0] for command in monitors], running)
     yield from _twice(command.partition(" --cid ")[2].split()[0] for command in monitors)
-    yield from (f"a process too many: {command}" for command in others if command not in monitors)
+    yield from (f"a process too many: {command}" for command in others if command not in monitors and " resolver " not in command)
     for container in containers:
         if container.running and not _alive(container.pid):
             yield f"{container.name} has no process {container.pid}"
@@ -166,7 +168,7 @@ def _interfaces(engine: Engine, wired: int) -> Iterator[str]:
     if len(links) != wired:
         yield f"{len(links)} interfaces for {wired} containers: {sorted(link['ifname'] for link in links)}"
     for link in links:
-        if link.get("master") != "docker0" or "LOWER_UP" not in link["flags"]:
+        if not link.get("master", "").startswith(("docker0", "br-")) or "LOWER_UP" not in link["flags"]:
             yield f"{link['ifname']} carries nothing: {link}"
 
 
@@ -176,7 +178,9 @@ def _rules(engine: Engine, containers: list[Shown]) -> Iterator[str]:
     elements = [element for found in maps for element in found.get("elem", ()) if isinstance(element[1], dict)]
     there = {(*key["concat"][-2:], *target["concat"]) for key, target in elements if len(target.get("concat", ())) == 2}
     wanted = {port for container in containers if container.running for port in container.ports}
-    yield from _compare("published ports in the ruleset", there, wanted)
+    yield from _compare("published ports in the ruleset", {(protocol, port, own) for protocol, port, _, own in there}, wanted)
+    known = {address for container in containers if container.running for address in container.addresses}
+    yield from _compare("addresses in the ruleset", {address for _, _, address, _ in there} - known, ())
 
 
 def _holders(engine: Engine, containers: list[Shown]) -> Iterator[str]:
@@ -196,8 +200,8 @@ def _rows(engine: Engine, known: set[str], sandboxes: set[str], wired: set[str])
     yield from _compare("endpoints of nobody", {row["sandbox"] for row in endpoints} - known - wired, ())
     yield from _compare("attached endpoints", {row["sandbox"] for row in endpoints if row["attached"]}, wired)
     yield from _compare("owners of addresses", {owner for _, owner in addresses}, {row["id"] for row in endpoints})
-    yield from _twice(row["address"] for row in endpoints)
-    yield from _twice(row["sandbox"] for row in endpoints)
+    yield from _twice(row["address"] for row in endpoints if row["address"])
+    yield from _twice((row["sandbox"], row["network"]) for row in endpoints)
 
 
 def _locks(engine: Engine) -> Iterator[str]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from linkspan.engine.engine import Engine
 from linkspan.engine.requests import AttachRequest, CreateRequest, ExecRequest
-from linkspan.errors import Conflict, NotFound, NotModified
+from linkspan.errors import Conflict, EngineError, Forbidden, NotFound, NotModified
+from linkspan.model.attachment import Attachment
 from linkspan.model.container import Mount, NetworkConfig, NetworkMode, RestartPolicy
 from linkspan.model.network_request import NetworkRequest
 from linkspan.model.publish import Port, PortRequest
@@ -58,6 +59,29 @@ def network(name: str, **more: Any) -> Work:
             await engine.networks.create(NetworkRequest(name=name, **more))
 
     return made
+
+
+def connect(to: str, name: str = "box", **more: Any) -> Work:
+    """Connect, unless it is connected already."""
+
+    async def connected(engine: Engine) -> None:
+        with contextlib.suppress(Forbidden):
+            await engine.connections.connect(to, name, Attachment(network=to, **more))
+
+    return connected
+
+
+def disconnect(of: str, name: str = "box") -> Work:
+    """Disconnect, unless it is not connected any more."""
+
+    async def disconnected(engine: Engine) -> None:
+        try:
+            await engine.connections.disconnect(of, name)
+        except EngineError as error:
+            if "is not connected to" not in str(error):
+                raise
+
+    return disconnected
 
 
 def kill(name: str) -> Work:
@@ -132,6 +156,10 @@ def first_run(line: str) -> bool:
     return why(line) or line.startswith("files + data/containers/<box>/")
 
 
+def on(name: str) -> Attachment:
+    return Attachment(network=name)
+
+
 def started(*before: Work, mode: str = "bridge", **more: Any) -> Operation:
     """A start of a container that ran before."""
     return Operation(
@@ -164,6 +192,31 @@ OPERATIONS: dict[str, Operation] = {
     # The other one needs the resolver too, so that it is there before and after.
     "start, named": started(network("front"), run("neighbour", "front"), mode="front"),
     "start, of both families": started(network("both", ipv6=True), run("neighbour", "both"), mode="both", requests=PUBLISHED),
+    "start, two networks": started(
+        network("front"),
+        network("back"),
+        run("neighbour", "front"),
+        mode="front",
+        attachments=(on("front"), on("back")),
+        requests=PUBLISHED,
+    ),
+    "connect": Operation(
+        prepare=in_order(network("front"), network("back"), run("neighbour", "front"), run("box", "front", requests=PUBLISHED)),
+        operate=connect("back", gateway_priority=1),
+        restore=disconnect("back"),
+    ),
+    "connect, stopped": Operation(
+        prepare=in_order(network("front"), network("back"), create("box", "front")),
+        operate=connect("back", aliases=("web",)),
+        restore=disconnect("back"),
+    ),
+    "disconnect": Operation(
+        prepare=in_order(
+            network("front"), network("back"), run("neighbour", "front"), run("box", "front", requests=PUBLISHED), connect("back")
+        ),
+        operate=disconnect("back"),
+        restore=connect("back"),
+    ),
     "start, mounts and init": started(init=True, mounts=BINDS),
     "start, many ports": started(requests=MANY),
     "rename": Operation(

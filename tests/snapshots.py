@@ -52,7 +52,8 @@ class Camera:
             "links": _links(),
             "routes": _said("ip", "-4", "route", "show", "table", "all").replace(" linkdown", "").splitlines(),
             "settings": list(_settings()),
-            "rules": _said("nft", "list", "ruleset").splitlines(),
+            # Elements stand in the order of random names: which of them is the last means nothing.
+            "rules": [line.removesuffix(",").removesuffix(" }") for line in _said("nft", "list", "ruleset").splitlines()],
             "ports": _said("ss", "-Hltun").splitlines(),
             "mounts": self._mounts(),
             "namespaces": list(self._namespaces()),
@@ -74,7 +75,8 @@ class Camera:
             self._cgroups.add(container.id)
         for endpoint in store.endpoints():
             owner = store.container(endpoint.sandbox)
-            name = owner.name if owner else endpoint.sandbox
+            network = store.network(endpoint.network)
+            name = f"{owner.name if owner else endpoint.sandbox}.{network.name if network else endpoint.network}"
             self._names |= {endpoint.id: f"<{name}.endpoint>", endpoint.host_interface: f"<{name}.veth>", endpoint.mac: f"<{name}.mac>"}
             if endpoint.address:
                 self._names[str(endpoint.address.ip)] = f"<{name}.address>"

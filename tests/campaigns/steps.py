@@ -129,6 +129,28 @@ def _serving(engine: Mortal) -> None:
     engine.wait_listening("box", 80)
 
 
+def _on_front(engine: Mortal) -> None:
+    """A server on one of two networks."""
+    for name in ("front", "back"):
+        engine.api("POST", "/networks/create", {"Name": name})  # there is one already, after the first time
+    engine.run_container("box", SERVER, NetworkMode="front", **published(8080))
+    engine.wait_listening("box", 80)
+
+
+def _on_both(engine: Mortal) -> None:
+    _on_front(engine)
+    _connect(engine)
+
+
+def _connect(engine: Mortal) -> None:
+    """The default route, and with it the published port, goes by the new network."""
+    engine.call("POST", "/networks/back/connect", {"Container": "box", "EndpointConfig": {"GwPriority": 1}})
+
+
+def _disconnect(engine: Mortal) -> None:
+    engine.call("POST", "/networks/back/disconnect", {"Container": "box"})
+
+
 def _ending(engine: Mortal, **host: Any) -> None:
     engine.run_container("box", ENDING, **host)
 
@@ -187,6 +209,8 @@ SCENARIOS = (
     Scenario("start", lambda engine: engine.call("POST", "/containers/box/start"), {ENDED, RUNNING}, _ended, RUNNING),
     Scenario("rm", lambda engine: engine.call("DELETE", "/containers/box"), {ENDED, ABSENT}, _ended, ABSENT),
     Scenario("rm -f", lambda engine: engine.call("DELETE", "/containers/box?force=1"), {RUNNING, STOPPED, ABSENT}, _serving, ABSENT),
+    Scenario("connect", _connect, {RUNNING}, _on_front),
+    Scenario("disconnect", _disconnect, {RUNNING}, _on_both),
     Scenario("exec", _exec, {RUNNING}, _serving),
     Scenario("its own end", lambda engine: engine.end_itself("box"), {ENDED}, _ending),
     Scenario("its own end, --rm", lambda engine: engine.end_itself("box"), {ABSENT}, lambda engine: _ending(engine, AutoRemove=True)),

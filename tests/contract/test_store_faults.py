@@ -1,6 +1,7 @@
 """A store that cannot be read is refused with a word on how to go on, and left as it is, byte for byte."""
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -161,6 +162,39 @@ def test_a_store_from_before_is_brought_up_to_date(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (VERSION,)
         assert database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'address_owner'").fetchone() == (1,)
+
+
+def test_containers_from_before_are_on_the_network_of_their_mode(path: Path) -> None:
+    """Format 2: containers say nothing of networks, and endpoints nothing of default routes."""
+    modes = {"b": ("bridge", ""), "h": ("host", ""), "n": ("none", ""), "c": ("container", "b" * 64), "u": ("network", "gone")}
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        for key, (kind, target) in modes.items():
+            network = {"mode": {"kind": kind, "target": target}, "mac": "02:00:00:00:00:09" if key == "b" else ""}
+            spec = {"process": {"args": ["sh"]}, "network": network, "image": "i", "image_name": "i"}
+            database.execute(
+                "INSERT INTO container VALUES (?, ?, ?)", (key, key, json.dumps({"id": key, "name": key, "created": 1, "spec": spec}))
+            )
+        for name in ("bridge", "host", "none"):
+            body = {"id": f"id-{name}", "name": name, "driver": "host", "created": 1}
+            database.execute("INSERT OR REPLACE INTO network VALUES (?, ?, ?)", (f"id-{name}", name, json.dumps(body)))
+        endpoint = '{"id":"e9","network":"id-bridge","sandbox":"b","mac":"02:42:ac:11:00:02","gateway":"172.17.0.1"}'
+        database.execute("INSERT INTO endpoint VALUES ('e9', 'e9', ?)", (endpoint,))
+        database.execute("PRAGMA user_version = 2")
+    store = SqliteStore(path)
+    found = {
+        key: [(each.network, each.name, each.mac) for each in container.attachments] for key in modes if (container := store.container(key))
+    }
+    assert found == {
+        "b": [("id-bridge", "bridge", "02:00:00:00:00:09")],
+        "h": [("id-host", "host", "")],
+        "n": [("id-none", "none", "")],
+        "c": [],
+        "u": [("gone", "gone", "")],
+    }
+    endpoint_now = store.endpoint("e9")
+    assert endpoint_now is not None
+    assert endpoint_now.leads == (4,)
+    store.close()
 
 
 @pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])

@@ -320,3 +320,15 @@ def test_what_others_break_on_the_second_interface_is_mended(engine: Engine) -> 
     for link in links:
         engine.host.sh("ip", "link", "del", link)
         until(lambda: (addresses(engine), default_route(engine)) == before, within=20, what=f"{link} is made anew")
+
+
+def test_names_follow_what_is_connected(engine: Engine) -> None:
+    engine.docker("run", "-d", "--name", "db", "--network", "one", *SLEEP)
+    engine.docker("run", "-d", "--name", "box", *SLEEP)
+    assert "127.0.0.11" not in engine.docker("exec", "box", "cat", "/etc/resolv.conf")
+    engine.docker("network", "connect", "--alias", "asker", "one", "box")
+    assert "nameserver 127.0.0.11" in engine.docker("exec", "box", "cat", "/etc/resolv.conf")
+    assert "10.1.0.2" in engine.docker("exec", "box", "nslookup", "db", "127.0.0.11")
+    assert seats(engine)["one"]["IPAddress"] in engine.docker("exec", "db", "nslookup", "asker", "127.0.0.11")
+    engine.docker("network", "disconnect", "one", "box")
+    assert engine.try_docker("exec", "db", "nslookup", "asker.one", "127.0.0.11").status != 0

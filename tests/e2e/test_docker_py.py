@@ -58,3 +58,33 @@ def test_events_and_the_end(client: docker.DockerClient, box: Container) -> None
     assert box.wait() == {"StatusCode": 137}
     box.remove()
     assert next(events)["Action"] == "destroy"
+
+
+def test_several_networks(client: docker.DockerClient) -> None:
+    pool = docker.types.IPAMPool(subnet="10.7.0.0/24")
+    front = client.networks.create("front", ipam=docker.types.IPAMConfig(pool_configs=[pool]))
+    back = client.networks.create("back")
+    try:
+        box = client.containers.run("busybox", ["sleep", "100"], name="box", detach=True, network="front")
+        back.connect(box, aliases=["db"])
+        front.disconnect(box)
+        front.connect(box, ipv4_address="10.7.0.77")
+        box.reload()
+        networks = box.attrs["NetworkSettings"]["Networks"]
+        assert list(networks) == ["back", "front"]
+        assert (networks["front"]["IPAddress"], networks["back"]["Aliases"]) == ("10.7.0.77", ["db"])
+        front.reload()
+        assert [member["Name"] for member in front.attrs["Containers"].values()] == ["box"]
+        with pytest.raises(docker.errors.APIError, match="endpoint with name box already exists in network back"):
+            back.connect(box)
+        low = client.api.create_container(
+            "busybox",
+            ["true"],
+            networking_config=client.api.create_networking_config({"back": client.api.create_endpoint_config(aliases=["x"])}),
+        )
+        assert list(client.api.inspect_container(low["Id"])["NetworkSettings"]["Networks"]) == ["back"]
+    finally:
+        for container in client.containers.list(all=True):
+            container.remove(force=True)
+        front.remove()
+        back.remove()

@@ -21,7 +21,7 @@ from tests.snapshots import differences
 
 pytestmark = pytest.mark.kernel
 
-STRIDES = {**dict.fromkeys(("create", "start, published", "rename", "update", "exec"), 1), "restart": 12}
+STRIDES = {**dict.fromkeys(("create", "start, published", "rename", "update", "exec"), 1), "restart": 12, "connect": 1, "disconnect": 1}
 """Of the others, every fortieth step is tried."""
 
 

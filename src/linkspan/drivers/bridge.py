@@ -75,8 +75,9 @@ class BridgeDriver:
 
     def attach(self, network: Network, endpoint: Endpoint, namespace: Path, undo: Undo) -> None:
         endpoint = self._usable(endpoint)
-        link.create_veth(endpoint.host_interface, network.bridge, namespace, endpoint.interface, mac=endpoint.mac, mtu=network.mtu)
+        # Before: when the kernel's answer is lost, the interface is there all the same.
         undo.push(f"delete {endpoint.host_interface}", partial(link.delete, endpoint.host_interface))
+        link.create_veth(endpoint.host_interface, network.bridge, namespace, endpoint.interface, mac=endpoint.mac, mtu=network.mtu)
 
         inside = (namespace, endpoint.interface, endpoint.addresses, endpoint.default_gateways)
         address.configure_inside(*inside, settings=_inside_settings(endpoint))

@@ -101,8 +101,8 @@ class Connections:
             self._record_connected(changed, attachment, network)
             return network
         with Undo() as undo:
-            self._store.put_container(changed)
             undo.push(f"forget that {container.name} is on {ref}", partial(self._store.put_container, container))
+            self._store.put_container(changed)
             self._endpoints.hold(changed)
         return network
 

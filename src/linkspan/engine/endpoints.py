@@ -73,24 +73,34 @@ class Endpoints:
         joined = [each for each in self.attachments.joined(container, prefix=FAILED) if each.network.driver == "bridge"]
         former = {endpoint.id: endpoint for endpoint in self._store.endpoints_of(container.id)}
         kept = {endpoint.network: endpoint for endpoint in former.values()}
+        for each in joined:
+            if each.network.id not in kept or not kept[each.network.id].attached:
+                self._check_room(each.network)
         with self._store.transaction():  # an address that a crash leaves without its endpoint would be nobody's for good
-            for endpoint in former.values():
-                if not endpoint.attached and endpoint.network not in {each.network.id for each in joined}:
-                    self._store.delete_endpoint(endpoint.id)
+            self._drop_others(former.values(), joined)
             made = [kept.get(each.network.id) or self._new(container, each, prefix=FAILED) for each in joined]
-            for endpoint in (chosen := self._led(joined, self._named(joined, made))):
-                if former.get(endpoint.id) != endpoint:
-                    self._store.put_endpoint(endpoint)
-        for endpoint in chosen:
-            if endpoint.id not in former:
-                undo.push(f"forget endpoint {endpoint.id[:12]}", partial(self._store.delete_endpoint, endpoint.id))
-            elif former[endpoint.id] != endpoint:
+            chosen = self._led(joined, self._named(joined, made))
+            changed = [endpoint for endpoint in chosen if former.get(endpoint.id) != endpoint]
+            for endpoint in changed:
+                self._store.put_endpoint(endpoint)
+        for endpoint in changed:
+            if endpoint.id in former:
                 undo.push(f"name endpoint {endpoint.id[:12]} as before", partial(self._store.put_endpoint, former[endpoint.id]))
+            else:
+                undo.push(f"forget endpoint {endpoint.id[:12]}", partial(self._store.delete_endpoint, endpoint.id))
         return tuple(chosen)
+
+    def _drop_others(self, endpoints: Iterable[Endpoint], joined: Sequence[Joined]) -> None:
+        """Give back what was held on networks that the container is not on any more, or that are gone."""
+        networks = {each.network.id for each in joined}
+        for endpoint in endpoints:
+            if not endpoint.attached and endpoint.network not in networks:
+                self._store.delete_endpoint(endpoint.id)
 
     def one_more(self, container: Container, joined: Joined, undo: Undo) -> Endpoint:
         """Return a new endpoint for a container that runs, recorded; raises Exhausted, AddressInUse."""
         present = self._store.endpoints_of(container.id)
+        self._check_room(joined.network)
         with self._store.transaction():
             new = self._new(container, joined)
             [name] = interface_names([_name_asked(joined)], [endpoint.interface for endpoint in present])
@@ -106,22 +116,17 @@ class Endpoints:
                 continue
             try:
                 with self._store.transaction():
-                    self._new(container, Joined(attachment, network))
+                    self._store.put_endpoint(self._new(container, Joined(attachment, network)))
             except (AddressInUse, Exhausted):
                 continue  # who is made to replace another gets its address at the start
 
     def attach(self, endpoint: Endpoint, namespace: Path, undo: Undo) -> Endpoint:
-        """Plug an endpoint in, and record that; raises Exhausted, KernelError."""
+        """Plug an endpoint in, and record that."""
         network = self._network(endpoint)
-        if sum(other.attached for other in self._store.endpoints_on(network.id)) >= self._most:
-            raise Exhausted(
-                f"{FAILED}network {network.name} has {self._most} endpoints, the most that one bridge of Linux can have: "
-                "make another network for more, and connect to both what both must reach"
-            )
         self._drivers[network.driver].attach(network, endpoint, namespace, undo)
         attached = replace(endpoint, attached=True)
-        self._store.put_endpoint(attached)
         undo.push(f"mark endpoint {endpoint.id[:12]} as detached", partial(self._store.put_endpoint, endpoint))
+        self._store.put_endpoint(attached)
         return attached
 
     def detach(self, endpoints: Iterable[Endpoint]) -> None:
@@ -134,8 +139,9 @@ class Endpoints:
             self._drivers[network.driver].detach(network, together)
 
     def plug_in_again(self, endpoint: Endpoint, namespace: Path) -> None:
-        """Make an interface that was taken away as it was, but for default routes."""
+        """Make an interface that was taken away, or half so, as it was, but for default routes."""
         network = self._network(endpoint)
+        self._drivers[network.driver].detach(network, [endpoint])
         with Undo() as undo:
             self._drivers[network.driver].attach(network, replace(endpoint, leads=()), namespace, undo)
 
@@ -163,18 +169,26 @@ class Endpoints:
                 if gateway in own and gateway.version not in endpoint.leads:
                     _lead(namespace, gateway.version, leaders.get(gateway.version))
 
+    def _check_room(self, network: Network) -> None:
+        if sum(other.attached for other in self._store.endpoints_on(network.id)) >= self._most:
+            raise Exhausted(
+                f"{FAILED}network {network.name} has {self._most} endpoints, the most that one bridge of Linux can have: "
+                "make another network for more, and connect to both what both must reach"
+            )
+
     def _new(self, container: Container, joined: Joined, *, prefix: str = "") -> Endpoint:
+        """Return a new endpoint, which holds its addresses already and is to be recorded in the same transaction."""
         try:
-            return self._recorded(container, joined)
+            return self._chosen(container, joined)
         except AddressInUse as error:
             raise AddressInUse(f"{prefix}{error}") from error
 
-    def _recorded(self, container: Container, joined: Joined) -> Endpoint:
+    def _chosen(self, container: Container, joined: Joined) -> Endpoint:
         attachment, network = joined.attachment, joined.network
         endpoint_id = os.urandom(32).hex()
         mine = (endpoint_id, attachment, network)
         given, given6 = self._address(4, *mine), self._address(6, *mine)
-        endpoint = Endpoint(
+        return Endpoint(
             id=endpoint_id,
             network=network.id,
             sandbox=container.id,
@@ -188,8 +202,6 @@ class Endpoints:
             guarded=container.spec.security.anti_spoofing,
             sysctls=endpoint_sysctls(attachment.options.get(SYSCTLS, "")),
         )
-        self._store.put_endpoint(endpoint)
-        return endpoint
 
     def _address(self, version: int, endpoint_id: str, attachment: Attachment, network: Network) -> IPInterface | None:
         pool = network.pool(version)

@@ -109,22 +109,25 @@ class ContainerFiles:
         has changed; one that asks us is not changed back (semantics 3.9).
         """
         gone, come = self._own_rows(container, former), self._own_rows(container, now)
-        hosts = _read(self.of(container.id) / "hosts")
-        self._change(container, "hosts", hosts, hosts_with(hosts, remove=[row for row in gone if row not in come], add=come), undo)
-        if self._is_served(now) and not self._is_served(former):
-            text = _read(self.of(container.id) / "resolv.conf")
-            if text == self._resolv_conf(container, former):
-                self._change(container, "resolv.conf", text, self._resolv_conf(container, now), undo)
+        try:
+            hosts = self._present(container, "hosts")
+            self._change(container, "hosts", hosts, hosts_with(hosts, remove=[row for row in gone if row not in come], add=come), undo)
+            if self._is_served(now) and not self._is_served(former):
+                text = self._present(container, "resolv.conf")
+                if text == self._resolv_conf(container, former):
+                    self._change(container, "resolv.conf", text, self._resolv_conf(container, now), undo)
+        except OSError as error:
+            raise EngineError(f"cannot write the files of container {container.name}: {error.strerror}") from error
+
+    def _present(self, container: Container, name: str) -> str:
+        path = self.of(container.id) / name
+        return path.read_text(errors="surrogateescape") if path.exists() else ""
 
     def _change(self, container: Container, name: str, former: str, text: str, undo: Undo) -> None:
         path = self.of(container.id) / name
-        if not former or text == former:
-            return
-        undo.push(f"write the {name} of {container.name} as before", partial(_write, path, former))
-        try:
+        if former and text != former:
+            undo.push(f"write the {name} of {container.name} as before", partial(_write, path, former))
             _write(path, text)
-        except OSError as error:
-            raise EngineError(f"cannot write the files of container {container.name}: {error.strerror}") from error
 
     def _own_rows(self, container: Container, endpoints: Iterable[Endpoint]) -> list[tuple[str, str]]:
         names = full_name(self.hostname(container), container.spec.domainname)
@@ -179,5 +182,5 @@ def _read(path: Path) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Write in place: the file may be mounted into containers that share it."""
-    path.write_text(text)
+    path.write_text(text, errors="surrogateescape")
     path.chmod(0o644)

@@ -95,7 +95,8 @@ class Openings:
             undo.push("give the reserved host ports back", reservation.close)
             reservation.close()
         if before != after and publishes:
-            undo.push(f"lead the ports of {container.name} as before", partial(self._lead, publishes, after, before))
+            # Rendered anew, as the store still wants it: an entry that leads elsewhere than we think cannot be taken out by what it says.
+            undo.push(f"lead the ports of {container.name} as before", lambda: self._rules.apply(self.ruleset()))
             self._lead(publishes, before, after)
         return publishes
 

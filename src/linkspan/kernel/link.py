@@ -14,7 +14,7 @@ from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL
 from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
 
-from linkspan.errors import Conflict, NotFound
+from linkspan.errors import Conflict, Exhausted, NotFound
 from linkspan.kernel.netlink import RouteSocket, host, translated
 from linkspan.model.endpoint import DOOMED_GROUP, OUR_GROUP, random_mac
 
@@ -38,7 +38,7 @@ def create_veth(host_name: str, bridge: str, namespace: Path, inside_name: str, 
     """Create a veth pair, its host end a port of `bridge`, the other born in `namespace`.
 
     Equivalent to `ip link add HOST_NAME group OURS master BRIDGE type veth peer name INSIDE_NAME address MAC netns NAMESPACE`.
-    Raises Conflict if one of the names is taken, NotFound if there is no such bridge or namespace.
+    Raises Conflict if one of the names is taken, NotFound if there is no such bridge or namespace, Exhausted if the bridge is full.
     """
     with translated(f"open {namespace}", {errno.ENOENT: NotFound(f"no network namespace {namespace}")}):
         inside = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
@@ -47,7 +47,8 @@ def create_veth(host_name: str, bridge: str, namespace: Path, inside_name: str, 
         ends = _kind("veth", [("VETH_INFO_PEER", {"attrs": peer})])
         pair = _message(host_name, [("IFLA_MASTER", require_index(bridge)), ("IFLA_GROUP", OUR_GROUP), *_mtu(mtu), ends])
         taken = Conflict(f"interface {host_name} (or {inside_name} in {namespace}) already exists")
-        with translated(f"create veth {host_name}", {errno.EEXIST: taken}):
+        full = Exhausted(f"the bridge {bridge} has no port left for {host_name}")
+        with translated(f"create veth {host_name}", {errno.EEXIST: taken, errno.EXFULL: full}):
             host().change(RTM_NEWLINK, pair, NLM_F_CREATE | NLM_F_EXCL)
     finally:
         os.close(inside)

@@ -1,14 +1,14 @@
 """Which address a container gets, which subnet the default network gets."""
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkspan.errors import Exhausted
+from linkspan.errors import AddressInUse, Exhausted, InvalidInput
 from linkspan.model.network import IPAddress, Subnet
-from linkspan.plan.addresses import Used, choose, free_subnet
+from linkspan.plan.addresses import Used, asked, choose, free_subnet
 
 NAME = "bridge (1234)"
 
@@ -73,6 +73,25 @@ def test_no_address_is_given_twice(prefix: int, releases: list[bool]) -> None:
         assert address not in (subnet.gateway, subnet.subnet.network_address, subnet.subnet.broadcast_address)
         held.append(address)
         released = [number for number in released if number != int(address)]
+
+
+def test_a_pool_of_ipv6_begins_after_its_gateway() -> None:
+    wide = Subnet(subnet=IPv6Network("fd00::/64"), gateway=IPv6Address("fd00::1"), range=IPv6Network("fd00::/64"))
+    assert choose(wide, Used(), network=NAME) == IPv6Address("fd00::2")
+    small = Subnet(subnet=IPv6Network("fd00::/126"), gateway=IPv6Address("fd00::1"), range=IPv6Network("fd00::/126"))
+    assert choose(small, Used({int(IPv6Address("fd00::2"))}), network=NAME) == IPv6Address("fd00::3"), "there is no broadcast address"
+    with pytest.raises(Exhausted, match="no available IPv6 addresses"):
+        choose(small, Used({int(IPv6Address("fd00::2")), int(IPv6Address("fd00::3"))}), network=NAME)
+
+
+def test_an_address_that_is_asked_for_must_be_free_and_of_the_pool() -> None:
+    subnet = pool("10.0.0.0/24", "10.0.0.1", "10.0.0.128/25")
+    assert asked(subnet, IPv4Address("10.0.0.2"), Used()) == IPv4Address("10.0.0.2"), "the range limits automatic choice only"
+    with pytest.raises(InvalidInput, match=r"^no configured subnet contains IP address 10\.0\.1\.2$"):
+        asked(subnet, IPv4Address("10.0.1.2"), Used())
+    for taken in ("10.0.0.1", "10.0.0.0", "10.0.0.255", "10.0.0.9", "10.0.0.7"):
+        with pytest.raises(AddressInUse, match=r"^Address already in use$"):
+            asked(subnet, IPv4Address(taken), Used({int(IPv4Address("10.0.0.9"))}), reserved=[IPv4Address("10.0.0.7")])
 
 
 def test_the_first_subnet_that_overlaps_nothing_is_free() -> None:

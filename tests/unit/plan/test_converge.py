@@ -190,3 +190,23 @@ def test_only_a_restart_helps_without_a_monitor() -> None:
     told = finding(difference)
     assert not told.repairable
     assert told.remedy == "docker restart web"
+
+
+def test_an_endpoint_of_a_network_that_its_container_is_not_on_is_nobodys() -> None:
+    half = replace(ENDPOINT, id="h" * 64, host_interface="veth9")
+    wanted = replace(WANTED, orphans=(half,))
+    found = replace(FOUND, links=links(BRIDGE, VETH, replace(VETH, name="veth9", index=9)))
+    assert [(difference.kind, difference.subject) for difference in strays(wanted, found)] == [
+        (Kind.STRAY_LINK, "veth9"),
+        (Kind.STRAY_ADDRESS, half.id),
+    ]
+
+
+def test_a_default_route_by_another_of_our_networks_is_told() -> None:
+    plain = replace(WANTED, ports=(Port(endpoint=replace(ENDPOINT, leads=()), network=NETWORK),))
+    [difference] = compare(plain, replace(FOUND, insides={ENDPOINT.id: INSIDE}))
+    assert (difference.kind, difference.sentence) == (
+        Kind.INSIDE_ROUTE,
+        "the default route goes by 172.17.0.1, which is not the way out of the container (container web)",
+    )
+    assert compare(plain, replace(FOUND, insides={ENDPOINT.id: replace(INSIDE, gateways=(IPv4Address("10.8.0.1"),))})) == ()

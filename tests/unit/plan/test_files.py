@@ -2,7 +2,7 @@
 
 import pytest
 
-from linkspan.plan.files import PUBLIC_SERVERS, Resolver, embedded_text, full_name, hosts_text, with_block
+from linkspan.plan.files import PUBLIC_SERVERS, Resolver, embedded_text, full_name, hosts_text, hosts_with, with_block
 
 HOST = """\
 # the host's
@@ -95,3 +95,11 @@ def test_our_lines_in_the_hosts_file_of_the_host_disturb_no_others() -> None:
     assert with_block(second, []) == "127.0.0.1\tlocalhost\n192.0.2.1 x\n192.0.2.2 y\n"
     assert with_block("", []) == ""
     assert with_block("a\n# linkspan: containers, written anew with each change; --hosts-file\ncut off", []) == "a\n"
+
+
+def test_rows_come_and_go_and_what_the_container_wrote_stays() -> None:
+    text = "127.0.0.1\tlocalhost\n# mine\n10.9.9.9 other\n10.1.0.2\tbox\n"
+    changed = hosts_with(text, remove=[("10.1.0.2", "box")], add=[("10.2.0.2", "box")])
+    assert changed == "127.0.0.1\tlocalhost\n# mine\n10.9.9.9 other\n10.2.0.2\tbox\n"
+    assert hosts_with(changed, add=[("10.2.0.2", "box")]) == changed
+    assert hosts_with("10.1.0.2   box  # moved\n", remove=[("10.1.0.2", "box")]) == ""
