@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import forgeries, gap, kills, layers, steps, stops
+from tests.campaigns import forgeries, gap, kills, layers, names, steps, stops
 from tests.campaigns.campaign import Scale
 
 pytestmark = pytest.mark.kernel
@@ -45,3 +45,9 @@ def test_no_forged_frame_passes(tmp_path: Path) -> None:
     result = forgeries.run(Scale(folder=tmp_path, share=0.02, seed=4))
     assert not result.found
     assert result.tried.startswith("400 frames")
+
+
+def test_everybody_knows_whom_it_should(tmp_path: Path) -> None:
+    result = names.run(Scale(folder=tmp_path, share=0.05, seed=6))
+    assert not result.found
+    assert result.tried.startswith("30 changes, ")

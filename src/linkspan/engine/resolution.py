@@ -36,6 +36,8 @@ FIRST_DELAY = 0.05
 LONGEST_DELAY = 30.0
 PROBE = 1.0
 """Seconds that an answer may take when somebody wants to know whether there is one."""
+ENOUGH = 10
+"""Sandboxes without an answer, each of which costs that long, after which no others are tried."""
 STARTING = 30.0
 """Seconds that a resolver has to begin."""
 
@@ -137,9 +139,13 @@ class Resolution:
                 await self.refresh(endpoint.sandbox)
 
     async def silent(self) -> list[str]:
-        """Return the sandboxes in which nobody answers questions, although we should."""
+        """Return sandboxes in which nobody answers questions, although we should; not all, if they are many."""
         sandboxes = [unit_id for kind, unit_id in self._told if kind == "sandbox"]
-        return [sandbox for sandbox in sandboxes if not await self._answers(sandbox)]
+        found: list[str] = []
+        for sandbox in sandboxes:
+            if len(found) < ENOUGH and not await self._answers(sandbox):
+                found.append(sandbox)
+        return found
 
     async def serve_again(self, sandbox: str) -> None:
         """Open the sockets of a sandbox anew, with the rules that lead to them, in place of those that there were."""
@@ -287,8 +293,9 @@ class Resolution:
             await asyncio.to_thread(self._put_everything, self._link, tuple(self._told.values()))
 
     def _put_everything(self, link: Link, units: Sequence[Unit]) -> None:
+        """Tell all units, those who ask last: what waits in their sockets is answered by all that there is to know."""
         link.ask("begin")
-        for unit in units:
+        for unit in sorted(units, key=lambda unit: isinstance(unit, Sandbox)):
             try:
                 self._put(link, [unit])
             except RefusedError as error:
