@@ -9,11 +9,15 @@ from linkspan.api.answers import JSON, answer, empty
 from linkspan.api.call import Call
 from linkspan.api.listing import container_lines
 from linkspan.api.router import Route
+from linkspan.api.versions import Version
 from linkspan.api.wire_containers import container_line
 from linkspan.api.wire_create import parse_create, parse_restart
+from linkspan.api.wire_endpoints import network_settings
 from linkspan.api.wire_inspect import container_details
 from linkspan.errors import Unsupported
 
+_DNS_NAMES = Version(1, 45)
+"""Since then the names that others know a container by stand in a field of their own."""
 _LIMITS = (
     "BlkioWeight", "CpuPeriod", "CpuQuota", "CpuRealtimePeriod", "CpuRealtimeRuntime", "CpuShares", "CpusetCpus", "CpusetMems",
     "KernelMemory", "Memory", "MemoryReservation", "MemorySwap", "NanoCpus", "PidsLimit",
@@ -44,7 +48,10 @@ async def inspect(call: Call) -> web.Response:
     size = call.flag("size")
     view = call.engine.containers.inspect(call.path["id"])
     [view] = await call.engine.containers.measured([view]) if size else [view]
-    return answer(container_details(view, runtime=call.engine.system.runtime.name, size=size))
+    rendered = container_details(view, runtime=call.engine.system.runtime.name, size=size)
+    if call.version < _DNS_NAMES:
+        rendered["NetworkSettings"] = network_settings(view, aliases_have_names=True)
+    return answer(rendered)
 
 
 async def start(call: Call) -> web.Response:

@@ -8,8 +8,11 @@ from linkspan.model.endpoint import Endpoint, address_text
 Json = dict[str, object]
 
 
-def network_settings(view: ContainerView) -> Json:
-    """Render NetworkSettings of inspect: the fields at the top are those of the default bridge's endpoint."""
+def network_settings(view: ContainerView, *, aliases_have_names: bool = False) -> Json:
+    """Render NetworkSettings of inspect: the fields at the top are those of the default bridge's endpoint.
+
+    Before there was DNSNames (API 1.45), Aliases had the short id and the host name too.
+    """
     container = view.container
     default = next((seat.endpoint for seat in view.seats if seat.network and seat.network.name == "bridge"), None)
     return {
@@ -23,13 +26,17 @@ def network_settings(view: ContainerView) -> Json:
         "SecondaryIPAddresses": None,
         "SecondaryIPv6Addresses": None,
         **_addresses(default),
-        "Networks": networks(view),
+        "Networks": networks(view, aliases_have_names=aliases_have_names),
     }
 
 
-def networks(view: ContainerView) -> dict[str, Json]:
+def networks(view: ContainerView, *, aliases_have_names: bool = False) -> dict[str, Json]:
     """Render the networks that a container is on, also while it does not run; none in container mode."""
-    return {_name(seat): _seat(view, seat) for seat in view.seats}
+    rendered = {_name(seat): _seat(view, seat) for seat in view.seats}
+    for seat in view.seats if aliases_have_names else ():
+        if names := dns_names(view, seat):
+            rendered[_name(seat)]["Aliases"] = names[1:]
+    return rendered
 
 
 def _name(seat: NetworkSeat) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import json
 from dataclasses import replace
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -206,6 +207,24 @@ def test_inspect_of_the_other_modes() -> None:
     custom: Any = network_settings(on(NetworkMode(kind="network", target="mine"), seats=seats(network=replace(NETWORK, name="mine"))))
     assert custom["IPAddress"] == ""
     assert custom["Networks"]["mine"]["IPAddress"] == "172.17.0.2"
+
+
+def test_names_on_a_user_defined_network() -> None:
+    asked = Attachment(network=NETWORK.id, name="mine", aliases=("www",), ipv4=IPv4Address("172.17.0.2"), gateway_priority=3)
+    view = replace(VIEW, seats=seats(attachment=asked, network=replace(NETWORK, name="mine")))
+    short = CONTAINER.id[:12]
+    settings: Any = network_settings(view)
+    network = settings["Networks"]["mine"]
+    assert (network["Aliases"], network["DNSNames"]) == (["www"], [CONTAINER.name, "www", short])
+    assert (network["IPAMConfig"], network["GwPriority"], network["Links"]) == ({"IPv4Address": "172.17.0.2"}, 3, None)
+    older: Any = network_settings(view, aliases_have_names=True)
+    assert older["Networks"]["mine"]["Aliases"] == ["www", short]
+
+
+def test_a_network_that_is_gone_is_still_named() -> None:
+    asked = Attachment(network="0" * 64, name="old")
+    settings: Any = network_settings(replace(VIEW, seats=seats(attachment=asked, network=None, endpoint=None)))
+    assert settings["Networks"]["old"]["NetworkID"] == ""
 
 
 def test_a_container_that_does_not_run_still_names_its_network_and_mac() -> None:
