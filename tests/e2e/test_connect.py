@@ -332,3 +332,31 @@ def test_names_follow_what_is_connected(engine: Engine) -> None:
     assert seats(engine)["one"]["IPAddress"] in engine.docker("exec", "db", "nslookup", "asker", "127.0.0.11")
     engine.docker("network", "disconnect", "one", "box")
     assert engine.try_docker("exec", "db", "nslookup", "asker.one", "127.0.0.11").status != 0
+
+
+def test_members_of_a_namespace_see_what_its_container_is_connected_to(engine: Engine) -> None:
+    target = engine.docker("run", "-d", "--name", "target", "--network", "one", *SLEEP)
+    engine.docker("run", "-d", "--name", "box", "--network", "container:target", *SLEEP)
+    engine.docker("network", "connect", "two", "target")
+    assert addresses(engine) == {"eth0": "10.1.0.2/24", "eth1": "10.2.0.2/24"}
+    engine.docker("stop", "-t", "0", "target")
+    engine.docker("network", "disconnect", "one", "target")
+    assert (addresses(engine), default_route(engine)) == ({"eth1": "10.2.0.2/24"}, ["10.2.0.1"]), "it is wired as long as somebody is in it"
+    engine.docker("network", "connect", "one", "target")
+    assert default_route(engine) == ["10.1.0.1"]
+    engine.docker("start", "target")
+    assert addresses(engine) == addresses(engine, "target") == {"eth0": "10.1.0.3/24", "eth1": "10.2.0.2/24"}
+    engine.docker("rm", "-f", "target")
+    assert sorted(addresses(engine)) == ["eth0", "eth1"]
+    engine.docker("network", "disconnect", "-f", "two", target)
+    assert list(addresses(engine)) == ["eth0"]
+    assert "endpoint target not found" in engine.refused("network", "disconnect", "-f", "two", "target")
+
+
+def test_a_dozen_networks(engine: Engine) -> None:
+    names = [f"net{number}" for number in range(12)]
+    for name in names:
+        engine.docker("network", "create", name)
+    engine.linkspan("run", "-d", "--name", "box", *(word for name in names for word in ("--network", name)), *SLEEP)
+    assert list(addresses(engine)) == [f"eth{number}" for number in range(12)]
+    assert list(seats(engine)) == names

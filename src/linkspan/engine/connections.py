@@ -214,5 +214,8 @@ class Connections:
         if not stale:
             raise NotFound(f"endpoint {owner} not found")
         self._sandboxes.clear(endpoint.sandbox for endpoint in stale)
-        for endpoint in stale:
+        left = [endpoint for endpoint in stale if self._store.endpoint(endpoint.id)]  # of a sandbox that others still run in
+        self._sandboxes.openings.shut(left)
+        self._endpoints.detach(left)
+        for endpoint in left:
             self._store.delete_endpoint(endpoint.id)
