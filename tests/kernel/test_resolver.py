@@ -317,13 +317,15 @@ def test_one_flood_hurts_nobody_else(resolver: Resolver, container: Host, outsid
                 asking.send(question(f"flood{number}.example").pack())
             return asking
 
-        with container.run(flood):
+        with container.run(flood) as flooding:
             until(lambda: _under_way(resolver, "c1") > 256, what="the flood is under way")
             assert ask(other, "a.example", timeout=3).addresses == ["192.0.2.1"]
             assert ask(other, "web", timeout=3).addresses == ["172.18.0.2"]
             assert ask(container, "web", timeout=3).addresses == ["172.18.0.2"], "names that are known are no part of it"
             asked = sum("flood" in name for name, _, _ in server.asked)
             assert asked <= 256, "no more than its turns"
+            codes = {DNSRecord.parse(flooding.recv(512)).header.rcode for _ in range(100)}
+            assert codes == {RCODE.REFUSED}, "what can have no turn is told so"
 
 
 def test_ten_thousand_questions_of_fifty_containers_at_once(resolver: Resolver, outside: Host, tmp_path: Path) -> None:
