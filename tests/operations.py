@@ -10,6 +10,7 @@ from linkspan.errors import Conflict, EngineError, Forbidden, NotFound, NotModif
 from linkspan.model.attachment import Attachment
 from linkspan.model.container import Mount, NetworkConfig, NetworkMode, RestartPolicy
 from linkspan.model.network_request import NetworkRequest
+from linkspan.model.network_update import NetworkUpdate
 from linkspan.model.publish import Port, PortRequest
 from tests.lab import Operation, Work, in_order, nothing
 
@@ -110,6 +111,10 @@ def execute(name: str, *, detach: bool) -> Work:
 
 def create_network(name: str, **more: Any) -> Work:
     return lambda engine: engine.networks.create(NetworkRequest(name=name, **more))
+
+
+def update_network(name: str, **more: Any) -> Work:
+    return lambda engine: engine.networks.update(name, NetworkUpdate(**more))
 
 
 def remove_network(name: str) -> Work:
@@ -291,6 +296,11 @@ OPERATIONS: dict[str, Operation] = {
         restore=remove_network("net"),
     ),
     "network rm": Operation(prepare=create_network("net"), operate=remove_network("net"), restore=create_network("net"), ends=True),
+    "network update": Operation(
+        prepare=in_order(create_network("net", ipv6=True), run("box", "net"), update_network("net", icc=True, mtu=1400)),
+        operate=update_network("net", icc=False, mtu=1300, labels={"a": "b"}),
+        restore=update_network("net", icc=True, mtu=1400, labels_gone=("a",)),
+    ),
     "network prune": Operation(
         prepare=create_network("net"), operate=lambda engine: engine.networks.prune({}), restore=create_network("net"), ends=True
     ),

@@ -7,7 +7,7 @@ from linkspan.api.call import Call
 from linkspan.api.router import Route
 from linkspan.api.versions import Version
 from linkspan.api.wire_endpoint_config import parse_endpoint
-from linkspan.api.wire_network_create import parse_network_create
+from linkspan.api.wire_network_create import parse_network_create, parse_network_update
 from linkspan.api.wire_networks import network_details
 
 _LEAN_LIST = Version(1, 28)
@@ -29,6 +29,12 @@ async def create(call: Call) -> web.Response:
     """POST /networks/create"""
     made, warnings = await call.engine.networks.create(parse_network_create(await call.body(), call.version))
     return answer({"Id": made, "Warning": "; ".join(warnings)}, 201)
+
+
+async def update(call: Call) -> web.Response:
+    """POST /networks/{id}/update"""
+    await call.engine.networks.update(call.path["id"], parse_network_update(await call.body()))
+    return empty(200)
 
 
 async def remove(call: Call) -> web.Response:
@@ -65,6 +71,7 @@ ROUTES = (
     Route("POST", "/networks/create", create),
     Route("POST", "/networks/prune", prune),
     Route("POST", "/networks/{id}/connect", connect),
+    Route("POST", "/networks/{id}/update", update),
     Route("POST", "/networks/{id}/disconnect", disconnect),
     Route("DELETE", "/networks/{id}", remove),
 )

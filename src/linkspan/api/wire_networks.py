@@ -29,7 +29,16 @@ def network_details(view: NetworkView, *, members: bool) -> Json:
         "Containers": _members(view) if members else {},
         "Options": {**network.options, **effective},
         "Labels": network.labels,
+        **_status(view),
     }
+
+
+def _status(view: NetworkView) -> Json:
+    """How much of each pool is given out (since API 1.52; clients of older ones do not look at it)."""
+    if not view.usage:
+        return {}
+    pools = {str(pool.subnet): {"IPsInUse": pool.taken, "DynamicIPsAvailable": pool.available} for pool in view.usage}
+    return {"Status": {"IPAM": {"Subnets": pools}}}
 
 
 def _pools(network: Network) -> list[Json] | None:

@@ -112,12 +112,13 @@ GROUPS: dict[str, dict[str, Entry]] = {
     },
     "network": {
         "connect": Entry("networks", "Connect a container to a network"),
-        "create": Entry("networks", "Create a network"),
+        "create": Entry("network_create", "Create a network"),
         "disconnect": Entry("networks", "Disconnect a container from a network"),
         "inspect": Entry("inspection", "Display detailed information on one or more networks"),
         "ls": Entry("networks", "List networks"),
         "prune": Entry("networks", "Remove all unused networks"),
         "rm": Entry("networks", "Remove one or more networks"),
+        "update": Entry("network_create", "Change networks, whoever is on them (not docker's)"),
     },
     "system": {"events": TOP["events"], "info": TOP["info"]},
 }

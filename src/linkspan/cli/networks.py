@@ -1,6 +1,5 @@
-"""`linkspan network ls|create|rm|connect|disconnect|prune` (inspect is with the other inspects)."""
+"""`linkspan network ls|rm|connect|disconnect|prune` (inspect is with the other inspects, create and update have their own module)."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +10,9 @@ from linkspan.cli.containers import PRUNE_FLAGS
 from linkspan.cli.create_values import LINKS
 from linkspan.cli.failures import ApiError, CommandError
 from linkspan.cli.listing import FORMAT
-from linkspan.cli.options import BOOL, FILTER, INT, LABELS, LIST, MAP, STRING, Flag, Given, Kind
-from linkspan.cli.output import complain, confirm, for_each, labels_text, print_rows, short_id
+from linkspan.cli.network_create import pairs
+from linkspan.cli.options import BOOL, FILTER, INT, LIST, STRING, Flag, Given
+from linkspan.cli.output import confirm, for_each, labels_text, print_rows, short_id
 
 _HEADERS = {
     "ID": "NETWORK ID",
@@ -25,6 +25,7 @@ _HEADERS = {
     "Labels": "LABELS",
     "CreatedAt": "CREATED AT",
 }
+_USAGE_HEADERS = {"Name": "NAME", "Subnet": "SUBNET", "InUse": "IN USE", "Free": "FREE"}
 
 
 def _path(name: str, action: str = "") -> str:
@@ -35,12 +36,26 @@ def _path(name: str, action: str = "") -> str:
 
 def _ls(client: Client, given: Given) -> int:
     found = client.get("/networks", filters=encode_filters(given.many("filter")))
-    rows = [_row(network, whole=given.switch("no-trunc")) for network in sorted(found, key=lambda network: _natural(network["Name"]))]
+    found = sorted(found, key=lambda network: _natural(network["Name"]))
+    if given.switch("usage"):
+        return _usage(client, [network["Id"] for network in found], given)
+    rows = [_row(network, whole=given.switch("no-trunc")) for network in found]
     if given.switch("quiet") and given.text("format") in ("", "table"):
         for row in rows:
             print(row["ID"])
         return 0
     print_rows(rows, given.text("format"), _HEADERS, ("ID", "Name", "Driver", "Scope"))
+    return 0
+
+
+def _usage(client: Client, ids: list[str], given: Given) -> int:
+    """Print how much of each pool is given out."""
+    rows = []
+    for network in (client.get(_path(network_id)) for network_id in ids):
+        pools = network.get("Status", {}).get("IPAM", {}).get("Subnets", {})
+        for subnet, pool in pools.items():
+            rows.append({"Name": network["Name"], "Subnet": subnet, "InUse": pool["IPsInUse"], "Free": pool["DynamicIPsAvailable"]})
+    print_rows(rows, given.text("format"), _USAGE_HEADERS, tuple(_USAGE_HEADERS))
     return 0
 
 
@@ -68,73 +83,6 @@ def _row(network: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
 def _created(text: str) -> str:
     """Turn RFC 3339 in UTC into what Go prints: `2026-11-24 01:00:00.123 +0000 UTC`."""
     return f"{text.removesuffix('Z').replace('T', ' ')} +0000 UTC" if text.endswith("Z") else text
-
-
-def _create(client: Client, given: Given) -> int:
-    body: dict[str, Any] = {
-        "Name": given.arguments[0],
-        "Driver": given.text("driver"),
-        "Scope": given.text("scope"),
-        "Internal": given.switch("internal"),
-        "Attachable": given.switch("attachable"),
-        "Options": _pairs(given.many("opt")),
-        "Labels": _pairs(given.many("label")),
-        "IPAM": {"Driver": given.text("ipam-driver"), "Options": _pairs(given.many("ipam-opt")), "Config": _pools(given)},
-    }
-    for flag, field in (("ipv4", "EnableIPv4"), ("ipv6", "EnableIPv6")):
-        if given.has(flag):
-            body[field] = given.switch(flag)
-    answer = client.post("/networks/create", body)
-    if warning := answer.get("Warning"):
-        complain(f"WARNING: {warning}")
-    print(answer["Id"])
-    return 0
-
-
-def _pools(given: Given) -> list[dict[str, Any]]:
-    """Give each subnet the range, the gateway and the auxiliary addresses that lie in it.
-
-    Raises CommandError in Docker's words.
-    """
-    subnets = [subnet for texts in given.many("subnet") for subnet in texts]
-    ranges = [(text, text.partition("/")[0]) for texts in given.many("ip-range") for text in texts]
-    gateways = [(text, text) for texts in given.many("gateway") for text in texts]
-    if max(len(ranges), len(gateways)) > len(subnets):
-        raise CommandError("every ip-range or gateway must have a corresponding subnet")
-    pools: dict[str, dict[str, Any]] = {}
-    for subnet in subnets:
-        if any(_overlap(subnet, other) for other in pools):
-            raise CommandError("multiple overlapping subnet configuration is not supported")
-        pools[subnet] = {"Subnet": subnet}
-    auxiliary = [(f"{name}={address}", address) for name, address in _pairs(given.many("aux-address")).items()]
-    for field, title, entries in (("IPRange", "range", ranges), ("Gateway", "gateway", gateways), ("AuxAddress", "aux-address", auxiliary)):
-        for text, address in entries:
-            _assign(pools, field, title, (text, address))
-    return list(pools.values())
-
-
-def _overlap(one: str, other: str) -> bool:
-    """Whether two subnets overlap; what is no subnet overlaps nothing, and the engine will say so."""
-    try:
-        return ipaddress.ip_network(one, strict=False).overlaps(ipaddress.ip_network(other, strict=False))
-    except (ValueError, TypeError):
-        return False
-
-
-def _assign(pools: Mapping[str, dict[str, Any]], field: str, title: str, entry: tuple[str, str]) -> None:
-    text, address = entry
-    try:
-        inside = [pool for subnet, pool in pools.items() if ipaddress.ip_address(address) in ipaddress.ip_network(subnet, strict=False)]
-    except ValueError as error:
-        raise CommandError(f"invalid {title} {text}") from error
-    if not inside:
-        raise CommandError(f"no matching subnet for {title} {text}")
-    if field == "AuxAddress":
-        inside[0].setdefault("AuxiliaryAddresses", {})[text.partition("=")[0]] = address
-        return
-    if field in inside[0]:
-        raise CommandError(f"cannot configure multiple {title}s ({text}, {inside[0][field]}) on the same subnet ({inside[0]['Subnet']})")
-    inside[0][field] = text
 
 
 def _rm(client: Client, given: Given) -> int:
@@ -170,7 +118,7 @@ def _connect(client: Client, given: Given) -> int:
 def _driver_options(entries: list[str]) -> dict[str, str]:
     if any("=" not in entry for entry in entries):
         raise CommandError("invalid key/value pair format in driver options")
-    return _pairs(entries)
+    return pairs(entries)
 
 
 def _disconnect(client: Client, given: Given) -> int:
@@ -188,27 +136,6 @@ def _prune(client: Client, given: Given) -> int:
     return 0
 
 
-def _pairs(entries: list[str]) -> dict[str, str]:
-    return {name: value for name, _, value in (entry.partition("=") for entry in entries)}
-
-
-_STRINGS = Kind("strings", lambda text: text.split(","), many=True)
-_CREATE_FLAGS = (
-    Flag("attachable", "Enable manual container attachment"),
-    Flag("aux-address", "Auxiliary IPv4 or IPv6 addresses used by Network driver", MAP),
-    Flag("driver", "Driver to manage the Network", STRING, "d", "bridge"),
-    Flag("gateway", "IPv4 or IPv6 Gateway for the master subnet", _STRINGS),
-    Flag("internal", "Restrict external access to the network"),
-    Flag("ip-range", "Allocate container ip from a sub-range", _STRINGS),
-    Flag("ipam-driver", "IP Address Management Driver", STRING, default="default"),
-    Flag("ipam-opt", "Set IPAM driver specific options", MAP),
-    Flag("ipv4", "Enable or disable IPv4 address assignment", BOOL, default="true"),
-    Flag("ipv6", "Enable or disable IPv6 address assignment"),
-    Flag("label", "Set metadata on a network", LABELS),
-    Flag("opt", "Set driver specific options", MAP, "o"),
-    Flag("scope", "Control the network's scope", STRING),
-    Flag("subnet", "Subnet in CIDR format that represents a network segment", _STRINGS),
-)
 _CONNECT_FLAGS = (
     Flag("alias", "Add network-scoped alias for the container", LIST),
     Flag("driver-opt", "driver options for the network", LIST),
@@ -223,6 +150,7 @@ _LS_FLAGS = (
     FORMAT,
     Flag("no-trunc", "Do not truncate the output"),
     Flag("quiet", "Only display network IDs", BOOL, "q"),
+    Flag("usage", "Show how much of each subnet is given out"),
 )
 _FORCE_REMOVE = Flag("force", "Do not error if the network does not exist", BOOL, "f")
 _FORCE_DISCONNECT = Flag("force", "Force the container to disconnect from a network", BOOL, "f")
@@ -232,7 +160,6 @@ COMMANDS = {
     command.path: command
     for command in (
         Command("network ls", "[OPTIONS]", _ls, _LS_FLAGS),
-        Command("network create", "[OPTIONS] NETWORK", _create, _CREATE_FLAGS, 1, 1),
         Command("network rm", "NETWORK [NETWORK...]", _rm, (_FORCE_REMOVE,), 1, None, completes="networks"),
         Command("network connect", _PAIR, _connect, _CONNECT_FLAGS, 2, 2, completes="networks"),
         Command("network disconnect", _PAIR, _disconnect, (_FORCE_DISCONNECT,), 2, 2, completes="networks"),

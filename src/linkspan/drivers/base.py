@@ -46,6 +46,9 @@ class Driver(Protocol):
     def resize(self, network: Network, plugged: Iterable[tuple[Endpoint, Path]]) -> None:
         """Give the network its MTU, and the interfaces of its endpoints in their namespaces too. Idempotent."""
 
+    def reshape(self, former: Network, network: Network, undo: Undo) -> None:
+        """Make of a network that is there what has become of it: rules, settings, addresses; its endpoints are the caller's."""
+
     def retire(self, network: Network) -> tuple[str, ...]:
         """Take the network out of use at once; returns the interfaces that are still to be deleted (`link.delete_many`): that is slow."""
 

@@ -52,8 +52,8 @@ class BridgeDriver:
         name = network.bridge
         if link.index(name) is None:
             # One that is made anew after an accident must be known to its neighbours: the same network has the same address.
+            undo.push(f"delete bridge {name}", partial(_delete_ours, name))  # first: the kernel's answer may be lost
             link.create_bridge(name, mtu=network.mtu, mac=random_mac(hashlib.sha256(network.id.encode()).digest()))
-            undo.push(f"delete bridge {name}", partial(link.delete, name))
         elif not link.is_bridge(name):
             raise Conflict(f"existing interface {name} is not a bridge")
         ours = not link.is_foreign(name)
@@ -118,6 +118,17 @@ class BridgeDriver:
                 link.set_mtu(endpoint.host_interface, network.mtu)
         if not link.is_foreign(network.bridge):
             link.set_mtu(network.bridge, network.mtu)
+
+    def reshape(self, former: Network, network: Network, undo: Undo) -> None:
+        undo.push(f"make {network.bridge} what it was", partial(self._reshape, network, former))
+        self._reshape(former, network)
+
+    def _reshape(self, former: Network, network: Network) -> None:
+        self._rules.apply(firewall.network_change(self.possible(former), self.possible(network)))
+        for key in self.settings(former).keys() - self.settings(network).keys():
+            sysctl.put(key, "0" if key.endswith("proxy_arp_pvlan") else "1")
+        with Undo() as undo:
+            self.create(network, undo)
 
     def retire(self, network: Network) -> tuple[str, ...]:
         self._rules.apply(firewall.network_removal(network))
@@ -193,3 +204,8 @@ def _bridged_packets_are_filtered(network: Network) -> bool:
         if error.errno == errno.ENOENT:  # there is no br_netfilter
             return False
         raise
+
+
+def _delete_ours(name: str) -> None:
+    if not link.is_foreign(name):
+        link.delete(name)

@@ -46,6 +46,9 @@ class UnwiredDriver:
     def resize(self, network: Network, plugged: Iterable[tuple[Endpoint, Path]]) -> None:
         """It has no interfaces of its own."""
 
+    def reshape(self, former: Network, network: Network, undo: Undo) -> None:
+        """There is nothing to change."""
+
     def retire(self, network: Network) -> tuple[str, ...]:
         return ()
 

@@ -115,7 +115,7 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread, claims: 
     cleanup = Cleanup(store, kernel, runtime, (sandboxes, files))
     parts = (sandboxes, files, streams, events, cleanup, Resolution(config, store, kernel))
     lifecycle = Lifecycle(config, store, runtime, Launcher(store, kernel, runtime, images, parts), cleanup)
-    networks = Networks(config, store, kernel, drivers, (sandboxes, events))
+    networks = Networks(config, store, kernel, drivers, (sandboxes, events, lifecycle.resolution))
     execs = Execs(store, runtime, events)
 
     await images.open()

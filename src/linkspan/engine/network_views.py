@@ -1,6 +1,7 @@
 """Who is on which network, and Docker's filters of `network ls` and `network prune`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from linkspan.engine.filters import check_keys, label_matches, made_before
 from linkspan.engine.views import NetworkView
@@ -9,6 +10,7 @@ from linkspan.model.container import Container
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.network import PREDEFINED, Network
 from linkspan.model.pattern import search
+from linkspan.plan.usage import usage
 from linkspan.store.base import Store
 
 PRUNE_FILTERS = ("until", "label", "label!")
@@ -17,6 +19,13 @@ PRUNE_FILTERS = ("until", "label", "label!")
 def view(store: Store, network: Network) -> NetworkView:
     """Return a network with the running containers on it."""
     return NetworkView(network=network, members=tuple(_members(store, network)))
+
+
+def in_full(store: Store, network: Network) -> NetworkView:
+    """Return a network with who is on it, and how much of its pools is given out."""
+    held = [int(address) for address, released in store.taken(network.id).items() if released is None]
+    pools = () if network.config_only else network.subnets
+    return replace(view(store, network), usage=tuple(usage(pool, held) for pool in pools))
 
 
 def _members(store: Store, network: Network) -> Iterator[tuple[Container, Endpoint | None]]:

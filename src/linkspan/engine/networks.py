@@ -15,6 +15,8 @@ from linkspan.engine.events import Events
 from linkspan.engine.forwarding import Forwarding
 from linkspan.engine.lookup import Lookup
 from linkspan.engine.network_plan import Planner
+from linkspan.engine.network_update import Updater
+from linkspan.engine.resolution import Resolution
 from linkspan.engine.retired import Retired
 from linkspan.engine.sandboxes import Sandboxes
 from linkspan.engine.subnets import Subnets
@@ -25,6 +27,7 @@ from linkspan.kernel.thread import KernelThread
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.network import PREDEFINED, Network
 from linkspan.model.network_request import NetworkRequest
+from linkspan.model.network_update import NetworkUpdate
 from linkspan.store.base import Store
 from linkspan.undo import Undo
 
@@ -40,17 +43,18 @@ class Networks:
         store: Store,
         kernel: KernelThread,
         drivers: Mapping[str, Driver],
-        parts: tuple[Sandboxes, Events],
+        parts: tuple[Sandboxes, Events, Resolution],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._store = store
         self._kernel = kernel
         self._drivers = drivers
-        self._sandboxes, self._events = parts
+        self._sandboxes, self._events, self._resolution = parts
         self._lookup = Lookup(store)
         self._forwarding = Forwarding(config, store)
         self._subnets = Subnets(config, store.setting("id") or "")
         self._planner = Planner(config, store, self._subnets)
+        self._updater = Updater(store, drivers, (self._sandboxes, self._subnets))
         self._predefined = Predefined(config, store, drivers)
         self._retired = Retired(kernel)
         self._pruning = False
@@ -82,12 +86,17 @@ class Networks:
 
     async def inspect(self, ref: str) -> NetworkView:
         """Return one network with its members; raises NotFound."""
-        return network_views.view(self._store, self._lookup.network(ref))
+        return network_views.in_full(self._store, self._lookup.network(ref))
 
     async def create(self, request: NetworkRequest) -> tuple[str, tuple[str, ...]]:
         """Make a network, all of it or none; returns its id and warnings. Raises Docker's errors."""
         identity, created = os.urandom(32).hex(), time.time_ns()
         return await self._kernel.run(partial(self._create, request, identity, created))
+
+    async def update(self, ref: str, update: NetworkUpdate) -> None:
+        """Change a network, whoever is on it; raises NotFound, InvalidInput, Forbidden."""
+        network = await self._kernel.run(partial(self._update, ref, update))
+        await self._resolution.network_changed(network.id)
 
     async def remove(self, ref: str) -> None:
         """Remove a network that nobody uses; raises NotFound, Forbidden."""
@@ -135,6 +144,11 @@ class Networks:
     def pending(self) -> frozenset[str]:
         """Return the interfaces of removed networks that are still to be deleted."""
         return self._retired.pending()
+
+    def _update(self, ref: str, update: NetworkUpdate) -> Network:
+        network = self._updater.update(self._lookup.network(ref), update)
+        self._tell(network, "update")
+        return network
 
     def _remove(self, ref: str) -> None:
         network = self._lookup.network(ref)

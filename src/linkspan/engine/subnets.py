@@ -46,6 +46,14 @@ class Subnets:
             self._ours.discard(subnet)
             self._chooser.freed(subnet)
 
+    def replace(self, former: Network, network: Network) -> None:
+        """Take the subnets of a network in place of those that it had; raises Forbidden if another network has one of them."""
+        self.remove(former)
+        if any(self._ours.overlapping(subnet) for subnet in _held(network)):
+            self.add(former)
+            raise Forbidden(OVERLAP)
+        self.add(network)
+
     def subnet(self, wish: Wish) -> IPNetwork:
         """Return the subnet that is asked for, or a free one; raises Forbidden if another network has it, InvalidInput if none is free."""
         if wish.subnet is None:

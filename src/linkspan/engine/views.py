@@ -7,6 +7,7 @@ from linkspan.model.container import Container
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.image import Image
 from linkspan.model.network import Network
+from linkspan.plan.usage import Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,8 @@ class NetworkView:
 
     network: Network
     members: tuple[tuple[Container, Endpoint | None], ...] = ()
+    usage: tuple[Usage, ...] = ()
+    """Of each pool; only inspect tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

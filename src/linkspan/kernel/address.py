@@ -6,7 +6,7 @@ Functions act in the namespace of the calling thread, which is the host's, excep
 import errno
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -89,6 +89,28 @@ def restore_inside(
     netns.run_in(namespace, lambda: _configure(namespace, interface, *wanted, settings, {errno.EEXIST: None}))
 
 
+def keep_inside(namespace: Path, interface: str, wanted: Iterable[IPInterface]) -> None:
+    """Take from an interface of `namespace` all addresses but the wanted ones and that of its link; raises NotFound.
+
+    Equivalent, in the namespace, to `ip addr del ADDRESS dev DEV` for each.
+    """
+    kept = set(wanted)
+
+    def keep() -> None:
+        index = link.require_index(interface)
+        with RouteSocket() as inside:
+            for entry in (*_addresses(inside, socket.AF_INET, index), *_addresses(inside, socket.AF_INET6, index)):
+                if entry not in kept and not entry.ip.is_link_local:
+                    with translated(f"remove address {entry} from {interface}", {errno.EADDRNOTAVAIL: None}):
+                        inside.change(RTM_DELADDR, _message(index, entry))
+
+    netns.run_in(namespace, keep)
+
+
+def _addresses(opened: RouteSocket, family: int, index: int) -> list[IPInterface]:
+    return [ip_interface(entry) for entry in _dump(family, index, opened)]
+
+
 def _configure(
     namespace: Path,
     interface: str,
@@ -128,9 +150,9 @@ def _message(index: int, address: IPInterface) -> ifaddrmsg:
     return message
 
 
-def _dump(family: int, index: int) -> list[str]:
+def _dump(family: int, index: int, opened: RouteSocket | None = None) -> list[str]:
     question = ifaddrmsg()
     question["family"], question["index"] = family, index
     with translated("list addresses"):
-        found = host().dump(RTM_GETADDR, question)
+        found = (opened or host()).dump(RTM_GETADDR, question)
     return [f"{answer.get_attr('IFA_LOCAL') or answer.get_attr('IFA_ADDRESS')}/{answer['prefixlen']}" for answer in found]

@@ -185,14 +185,14 @@ def pool(wish: Wish, subnet: IPNetwork, *, gateway: bool = True) -> Subnet:
     Without `gateway`, none is chosen where none is asked for.
     """
     given = wish.gateway
-    if given is not None and given in _unusable(subnet):
+    if given is not None and given in unusable(subnet):
         raise EngineError(f"failed to allocate gateway ({given}): Address already in use")
     usable = _first_usable(wish, subnet) if given is None and gateway else given
     for name, address in wish.auxiliary.items():
         if address not in subnet:
             raise Forbidden(f"auxiliary address: ({name}:{address}) must belong to the master pool: {subnet}")
     made = Subnet(subnet=subnet, gateway=usable, range=wish.range or subnet, auxiliary=wish.auxiliary)
-    taken = {*_unusable(subnet), usable}
+    taken = {*unusable(subnet), usable}
     for name, address in wish.auxiliary.items():
         if address in taken:
             raise EngineError(f"failed to allocate secondary ip address ({name}:{address}): Address already in use")
@@ -200,7 +200,7 @@ def pool(wish: Wish, subnet: IPNetwork, *, gateway: bool = True) -> Subnet:
     return made
 
 
-def _unusable(subnet: IPNetwork) -> tuple[IPAddress, ...]:
+def unusable(subnet: IPNetwork) -> tuple[IPAddress, ...]:
     """The addresses that nobody can have: the network's own and, of IPv4, the broadcast address; none of a /31 or longer (RFC 3021)."""
     if subnet.max_prefixlen - subnet.prefixlen < 2:
         return ()
@@ -210,7 +210,7 @@ def _unusable(subnet: IPNetwork) -> tuple[IPAddress, ...]:
 def _first_usable(wish: Wish, subnet: IPNetwork) -> IPAddress:
     """The gateway, where none is asked for: the first address, of the range if there is one."""
     within = wish.range if wish.range is not None else subnet
-    return next(address for address in (within[0], within[0] + 1) if address not in _unusable(subnet))
+    return next(address for address in (within[0], within[0] + 1) if address not in unusable(subnet))
 
 
 def _wish(pool: PoolRequest) -> Wish:

@@ -51,10 +51,10 @@ def test_create(call: Call, engine: FakeEngine) -> None:
         ("--subnet 10.0.0.0/24,10.0.0.128/25", "multiple overlapping subnet configuration is not supported"),
         ("--gateway 1.2.3.4", "every ip-range or gateway must have a corresponding subnet"),
         ("--subnet 10.0.0.0/24 --gateway 11.0.0.1", "no matching subnet for gateway 11.0.0.1"),
-        ("--subnet 10.0.0.0/24 --aux-address a=11.0.0.1", "no matching subnet for aux-address a=11.0.0.1"),
+        ("--subnet 10.0.0.0/24 --aux-address a=11.0.0.1", "no matching subnet for aux-address 11.0.0.1"),
         (
             "--subnet 10.0.0.0/24 --subnet 10.1.0.0/24 --gateway 10.0.0.1 --gateway 10.0.0.2",
-            "cannot configure multiple gateways (10.0.0.2, 10.0.0.1) on the same subnet (10.0.0.0/24)",
+            "cannot configure multiple gateways (10.0.0.2, 10.0.0.1) for the same subnet (10.0.0.0/24)",
         ),
         ("--subnet 10.0.0.0/24 --gateway x", "invalid gateway x"),
     ],

@@ -52,6 +52,9 @@ class IdleDriver:
     def resize(self, network: Network, plugged: Iterable[tuple[Endpoint, Path]]) -> None:
         pass
 
+    def reshape(self, former: Network, network: Network, undo: Undo) -> None:
+        pass
+
     def retire(self, network: Network) -> tuple[str, ...]:
         return ()
 
