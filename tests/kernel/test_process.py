@@ -1,6 +1,7 @@
 """Programs of others."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -159,6 +160,14 @@ class TestStart:
         assert pid == sid
 
 
+def process_descriptors() -> list[int]:
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found += [int(entry.name)] if os.readlink(entry) == "anon_inode:[pidfd]" else []
+    return found
+
+
 class TestIdentity:
     def test_a_process_is_known_by_pid_and_start(self) -> None:
         start = process.start_time(os.getpid())
@@ -182,6 +191,34 @@ class TestIdentity:
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
             assert (process.start_time(child.pid), process.is_alive(child.pid, start)) == (0, False)
         assert process.start_time(child.pid) == 0
+
+    def test_a_number_that_somebody_closed_and_listens_to_still_hides_no_end(self) -> None:
+        async def main(child: "subprocess.Popen[bytes]") -> None:
+            reading, writing = os.pipe()
+            asyncio.get_running_loop().add_reader(reading, list)
+            os.close(reading)
+            waiting = asyncio.create_task(process.wait_gone(child.pid, process.start_time(child.pid)))
+            await asyncio.sleep(0)
+            assert reading in process_descriptors()
+            child.kill()
+            await waiting
+            os.close(writing)
+
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+            asyncio.run(main(child))
+
+    def test_an_end_that_nobody_tells_is_seen_by_looking(self, caplog: pytest.LogCaptureFixture) -> None:
+        async def main(child: "subprocess.Popen[bytes]") -> None:
+            waiting = asyncio.create_task(process.wait_gone(child.pid, process.start_time(child.pid), look_again=0.01))
+            await asyncio.sleep(0)
+            for number in process_descriptors():
+                asyncio.get_running_loop().remove_reader(number)
+            child.kill()
+            await waiting
+            assert "seen by looking" in caplog.text
+
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+            asyncio.run(main(child))
 
     def test_waiting_ends_when_the_process_does(self) -> None:
         async def main(child: "subprocess.Popen[bytes]") -> None:

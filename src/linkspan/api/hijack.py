@@ -96,6 +96,8 @@ class RawConnection(asyncio.Protocol):
 
         epoll tells a unix socket whose other side is closed (EPOLLHUP, always reported) from one that only sends no more.
         """
+        if self._watch is not None:
+            return
         self._watch = select.epoll()
         self._watch.register(self._transport.get_extra_info("socket").fileno(), 0)
         asyncio.get_running_loop().add_reader(self._watch.fileno(), self._transport.abort)

@@ -155,9 +155,7 @@ class Lifecycle:
             await self._signal(container, number, thaw=ending)
         self.events.container(container, "kill", signal=str(number))
         if number == KILL:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SURELY_DEAD):
-                    await asyncio.shield(ended)
+            await self.waiters.surely(container, ended)
         ended.cancel()
 
     async def pause(self, ref: str) -> None:

@@ -46,7 +46,7 @@ class Waiters:
             async with asyncio.timeout(self._patience):
                 await ended
         except TimeoutError:
-            said = f"cannot stop container: {container.name}: tried to kill container, but did not receive an exit event"
+            said = f"cannot kill container: {container.name}: tried to kill container, but did not receive an exit event"
             raise EngineError(f"{said}{self.why(container.id)}") from None
 
     def why(self, container_id: str) -> str:

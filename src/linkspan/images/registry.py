@@ -99,7 +99,7 @@ class Registries:
             )
             # No TaskGroup: it must not be open while an asynchronous generator yields, because its body could end in another task.
             try:
-                watch = _DownloadWatch(image.manifest.layers, folder / "sha256", layout)
+                watch = _DownloadWatch(image.manifest.layers, folder / "sha256", layout, configuration=len(image.configuration))
                 while not (await asyncio.wait({copying}, timeout=POLL_INTERVAL))[0]:
                     for progress in watch.look():
                         yield progress
@@ -159,12 +159,12 @@ class _DownloadWatch:
     so a new file is taken for the first layer that has none. A file that outgrows its layer changes with one whose layer is larger.
     """
 
-    def __init__(self, layers: Sequence[RemoteLayer], finished: Path, unfinished: Path) -> None:
+    def __init__(self, layers: Sequence[RemoteLayer], finished: Path, unfinished: Path, *, configuration: int = 0) -> None:
         self._pending = list({layer.digest: layer for layer in layers}.values())
         self._finished = finished
         self._unfinished = unfinished
         self._files: dict[Path, RemoteLayer] = {}
-        self._largest = max((layer.size for layer in layers), default=0)
+        self._largest = max((configuration, *(layer.size for layer in layers)))  # which comes in such a file too
 
     def look(self) -> Iterator[Progress]:
         for layer in tuple(self._pending):

@@ -7,6 +7,7 @@ in the foreground does not reach it.
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import shutil
 import signal as signals
@@ -20,6 +21,8 @@ from typing import IO, Any
 
 from linkspan.environment import environment
 from linkspan.errors import CommandFailed, KernelError, MissingTool
+
+logger = logging.getLogger(__name__)
 
 PACKAGES = {
     "busybox": "busybox-static",
@@ -38,6 +41,8 @@ PACKAGES = {
 }
 """Programs and the Debian packages that bring them; one that is not listed is taken to have its package's name."""
 
+LOOK_AGAIN = 30.0
+"""Seconds after which one who waits for the end of a process looks himself: an end must not go unseen for ever."""
 _ENDED = ("Z", "X")
 """States of a process that runs no more: zombie, dead."""
 _FURTHER_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/libexec/podman")
@@ -171,16 +176,24 @@ def is_alive(pid: int, start: int) -> bool:
     return start != 0 and start_time(pid) == start
 
 
-async def wait_gone(pid: int, start: int) -> None:
+async def wait_gone(pid: int, start: int, *, look_again: float = LOOK_AGAIN) -> None:
     """Wait until a process, which need not be a child, has ended; returns at once if it has, or if another has its pid."""
     with _opened(pid, start) as process:
         if process is None:
             return
         loop = asyncio.get_running_loop()
         gone = asyncio.Event()
+        # Who had this number before may have closed it and listen to it still: asyncio would take ours for his, and not ask the kernel.
+        loop.remove_reader(process)
         loop.add_reader(process, gone.set)
         try:
-            await gone.wait()
+            while not gone.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(look_again):
+                        await gone.wait()
+                if not gone.is_set() and not is_alive(pid, start):
+                    logger.warning("nobody told the end of process %d, which was seen by looking", pid)
+                    return
         finally:
             loop.remove_reader(process)
 

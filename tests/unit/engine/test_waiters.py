@@ -16,7 +16,7 @@ def test_an_end_that_nobody_can_tell_of_is_not_waited_for_for_ever() -> None:
         waiters.untold[box.id] = KernelError("read exit", 5)
         await waiters.surely(box, waiters.add(box.id, "next-exit"))
 
-    with pytest.raises(EngineError, match=r"cannot stop container: web: .*did not receive an exit event: read exit: Input/output error"):
+    with pytest.raises(EngineError, match=r"cannot kill container: web: .*did not receive an exit event: read exit: Input/output error"):
         asyncio.run(wait())
 
 

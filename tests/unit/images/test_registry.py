@@ -73,6 +73,15 @@ def test_files_taken_for_the_wrong_layers_change_places(tmp_path: Path) -> None:
     assert [(step.id, step.current) for step in watch.look()] == [(LARGE.short_id, 11), (SMALL.short_id, 5)]
 
 
+def test_a_configuration_that_is_larger_than_every_layer_is_none(tmp_path: Path) -> None:
+    watch = _DownloadWatch([SMALL], tmp_path / "sha256", tmp_path, configuration=175)
+    (tmp_path / "oci-put-blob1").write_bytes(b"x" * 175)
+    assert list(watch.look()) == []
+    (tmp_path / "oci-put-blob1").write_bytes(b"x" * 176)
+    with pytest.raises(EngineError, match="more than the manifest says"):
+        list(watch.look())
+
+
 @pytest.mark.parametrize(
     ("said", "kind", "words"),
     [
