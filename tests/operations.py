@@ -210,6 +210,12 @@ OPERATIONS: dict[str, Operation] = {
         operate=connect("back", gateway_priority=1),
         restore=disconnect("back"),
     ),
+    # The first network with names: its sockets are opened, and its resolv.conf is changed, which is not changed back.
+    "connect, the first with names": Operation(
+        prepare=in_order(network("front"), run("neighbour", "front"), run("box"), connect("front"), disconnect("front")),
+        operate=connect("front"),
+        restore=disconnect("front"),
+    ),
     "connect, stopped": Operation(
         prepare=in_order(network("front"), network("back"), create("box", "front")),
         operate=connect("back", aliases=("web",)),

@@ -111,7 +111,7 @@ class Resolution:
         Raises EngineError if its namespace lets nobody listen. A resolver that cannot be started is said in the log, and tried again.
         """
         self._starting.add(container.id)
-        await self.refresh(container.id)
+        await self._refresh(container.id)
 
     async def ended(self, container_ids: Iterable[str]) -> None:
         """Let nobody know any more those of the containers that nothing runs in."""
@@ -120,7 +120,16 @@ class Resolution:
             await self.refresh(container_id)
 
     async def refresh(self, container_id: str) -> None:
-        """Tell what has changed about a container: its name, its networks, whether it runs."""
+        """Tell what has changed about a container: its name, its networks, whether it runs.
+
+        What has changed has changed: a namespace that lets nobody listen is said in the log, and the doctor mends it.
+        """
+        try:
+            await self._refresh(container_id)
+        except EngineError as error:
+            logger.error("no names for sandbox %s: %s", container_id[:12], error)  # noqa: TRY400  no bug of ours
+
+    async def _refresh(self, container_id: str) -> None:
         async with self._lock:
             units = self._units(container_id)
             former = {key: self._told.get(key) for key in self._of.get(container_id, ())}
@@ -214,13 +223,22 @@ class Resolution:
         return any(kind == "sandbox" for kind, _ in self._told)
 
     async def _tell(self, changed: Sequence[Unit], gone: Sequence[_Key]) -> None:
-        """Tell changes; whatever hinders it, the next resolver is told everything."""
+        """Tell changes; whatever hinders it, the next resolver is told everything. Raises EngineError where nobody can listen."""
         if not changed and not gone:
             return
         await asyncio.to_thread(self._host_names.write, tuple(self._told.values()))
         served = next((unit.id for unit in changed if isinstance(unit, Sandbox)), "")
+        failure: EngineError | None = None
         if served and served not in self._listening:
-            await self._listen(served)
+            try:
+                await self._listen(served)
+            except EngineError as error:
+                failure = error
+        await self._pass_on(changed, gone)
+        if failure:
+            raise failure
+
+    async def _pass_on(self, changed: Sequence[Unit], gone: Sequence[_Key]) -> None:
         if self._reviving and not self._reviving.done():
             return
         try:
@@ -245,9 +263,11 @@ class Resolution:
     def _put(self, link: Link, changed: Sequence[Unit], gone: Sequence[_Key] = ()) -> None:
         """Tell changes, with the sockets of the sandbox among them if this resolver has not got them yet."""
         self._served.difference_update(unit_id for kind, unit_id in gone if kind == "sandbox")
+        changed = [unit for unit in changed if not isinstance(unit, Sandbox) or unit.id in self._listening]
         sandbox = next((unit.id for unit in changed if isinstance(unit, Sandbox)), "")
         if not sandbox or sandbox in self._served:
-            link.change(changed, gone)
+            if changed or gone:
+                link.change(changed, gone)
             return
         link.change(changed, gone, files=self._listening[sandbox].files)
         self._served.add(sandbox)
@@ -286,7 +306,6 @@ class Resolution:
                     await self._listen(sandbox)
                 except EngineError as error:
                     logger.error("no names for sandbox %s: %s", sandbox[:12], error)  # noqa: TRY400  no bug of ours
-                    self._told.pop((kind, sandbox))
         if self._link is None:
             await self._begin()
         else:
