@@ -442,6 +442,25 @@ def test_a_purge_ends_the_resolver(new_engine: Callable[..., Engine], tmp_path: 
     engine.start()
 
 
+def test_the_servers_of_a_network_change_while_containers_are_on_it(
+    new_engine: Callable[..., Engine], outside: Host, tmp_path: Path
+) -> None:
+    outside.sh("ip", "addr", "add", "10.99.0.3/24", "dev", "eth0")
+    (tmp_path / "resolv.conf").write_text(f"nameserver {OUTSIDE_ADDRESS}\n")
+    engine = new_engine(f"--resolv-conf={tmp_path}/resolv.conf")
+    engine.docker("network", "create", "front")
+    box(engine, "client")
+    inside = engine.inside("client")
+    with NameServer(outside, OUTSIDE_ADDRESS, {"a.example": "192.0.2.1"}), NameServer(outside, "10.99.0.3", {"a.example": "192.0.2.2"}):
+        assert ask(inside, "a.example").addresses == ["192.0.2.1"]
+        engine.linkspan("network", "update", "--dns", "10.99.0.3", "front")
+        assert ask(inside, "a.example").addresses == ["192.0.2.2"]
+        engine.linkspan("network", "update", "--dns", "", "front")
+        assert ask(inside, "a.example").addresses == ["192.0.2.1"]
+        (tmp_path / "resolv.conf").write_text("nameserver 10.99.0.3\n")
+        assert ask(inside, "a.example").addresses == ["192.0.2.2"], "the host's file is followed"
+
+
 def test_no_container_no_resolver(new_engine: Callable[..., Engine]) -> None:
     engine = new_engine()
     engine.docker("network", "create", "front")
