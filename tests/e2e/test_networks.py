@@ -250,3 +250,24 @@ def test_updates_that_cannot_be(engine: Engine, flags: tuple[str, ...], said: st
     assert said in done.err
     assert shown(engine, "web") == before
     assert "pre-defined" in engine.try_linkspan("network", "update", "--mtu", "1400", "bridge").err
+
+
+def test_a_route_that_comes_later_and_overlaps_is_told_in_the_log_and_by_doctor(engine: Engine) -> None:
+    engine.docker("network", "create", "--subnet", "10.44.0.0/24", "web")
+    engine.host.sh("ip", "route", "add", "10.44.0.0/16", "via", "10.99.0.2", "table", "51820")
+    try:
+        sentence = "the route to 10.44.0.0/16 by eth0 overlaps the subnet 10.44.0.0/24 of network web"
+        until(lambda: sentence in engine.log, what="the log warns")
+        found = [finding["What"] for finding in engine.api("GET", "/linkspan/doctor")[1]["Findings"] if finding["Kind"] == "overlap"]
+        assert len(found) == 1
+        assert found[0].startswith("the route to 10.44.0.0/16 by eth0 overlaps the subnet 10.44.0.0/24 of br-")
+    finally:
+        engine.host.sh("ip", "route", "del", "10.44.0.0/16", "table", "51820")
+
+
+def test_a_subnet_that_the_host_uses_is_taken_with_a_warning_if_it_is_asked_for(engine: Engine) -> None:
+    done = engine.try_docker("network", "create", "--subnet", "10.99.0.128/25", "part")
+    assert done.status == 0
+    status, answer = engine.api("POST", "/networks/create", {"Name": "other", "IPAM": {"Config": [{"Subnet": "10.99.0.64/26"}]}})
+    assert status == 201
+    assert "the subnet 10.99.0.64/26 overlaps what this host uses already (10.99.0.0/24)" in answer["Warning"]

@@ -88,7 +88,7 @@ def test_changes_are_told_once(host: Host, port: str) -> None:
     host.run(territory.changes)
     host.sh("ip", "addr", "add", "10.1.2.3/24", "dev", port)
     came, went = host.run(territory.changes)
-    assert "10.1.2.0/24" in {str(subnet) for subnet in came}
+    assert "10.1.2.0/24" in {str(place.subnet) for place in came}
     assert not went
-    assert host.run(territory.changes) == ({}, {})
+    assert host.run(territory.changes) == ([], [])
     territory.close()

@@ -10,6 +10,7 @@ from linkspan.config import Config
 from linkspan.errors import CommandFailed, EngineError, InvalidInput, KernelError, MissingTool
 from linkspan.kernel import process, survey, sysctl
 from linkspan.kernel.nft import Firewall
+from linkspan.kernel.territory import Place, Territory
 from linkspan.model.finding import Finding
 from linkspan.model.host import LinkState
 from linkspan.model.network import IPNetwork, Network
@@ -22,6 +23,7 @@ PROGRAMS = {
     "umoci": "to unpack images",
 }
 _LEGACY_TABLES = Path("/proc/net/ip_tables_names")
+_LOCAL_TABLE = 255
 _ARP = Path("/proc/net/stat/arp_cache")
 
 
@@ -82,8 +84,16 @@ def _bridges(networks: Sequence[Network], links: Mapping[str, LinkState]) -> Ite
 
 
 def _routes(by_index: Mapping[int, LinkState]) -> tuple[tuple[IPNetwork, str], ...]:
-    found = ((subnet, by_index[index].name) for subnet, index in survey.routes() if index in by_index)
+    territory = Territory()
+    places = territory.places()
+    territory.close()
+    found = {(place.subnet, by_index[place.interface].name) for place in places if _leads(place) and place.interface in by_index}
     return tuple(sorted(found, key=lambda route: (route[0].version, route)))
+
+
+def _leads(place: Place) -> bool:
+    """Whether it is a route, and not what the kernel makes of an address."""
+    return place.table not in (0, _LOCAL_TABLE)
 
 
 def _missing() -> Iterator[Missing]:

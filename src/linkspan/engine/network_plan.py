@@ -1,6 +1,6 @@
 """From a request to the network that will be: Docker's checks in Docker's order, and what is chosen where nothing is asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from linkspan.config import Config
@@ -96,7 +96,7 @@ class Planner:
         shaped = network_options.with_options(base, request.options)
         network = replace(shaped, subnets=self._pools(request, shaped), adopted=self._adopts(shaped)).fitted(self._egress_mtu())
         self._check_bridge(network)
-        return network, network_options.unknown(request.options)
+        return network, (*network_options.unknown(request.options), *self._overlaps(network))
 
     def _egress_mtu(self) -> int | None:
         """What the default network follows need not be looked for again, in a table with the routes of all networks."""
@@ -118,6 +118,12 @@ class Planner:
                 network_config.check_subnet(wish.subnet)
                 pools.append(network_config.pool(wish, self._subnets.subnet(wish), gateway=mode is not GatewayMode.ISOLATED))
         return tuple(pools)
+
+    def _overlaps(self, network: Network) -> Iterator[str]:
+        """Say what the host has of a subnet that was asked for: Docker takes it, and who asks may know what for."""
+        for pool in () if network.adopted else network.subnets:
+            if found := self._subnets.overlap(pool.subnet):
+                yield f"the subnet {pool.subnet} overlaps what this host uses already ({found}): one of the two may not be reached"
 
     def _adopts(self, network: Network) -> bool:
         """Whether the bridge is there already, and somebody else's."""

@@ -31,6 +31,8 @@ from linkspan.model.network_update import NetworkUpdate
 from linkspan.store.base import Store
 from linkspan.undo import Undo
 
+CALM = 1.0
+"""Seconds between a change of the host's routes and the look whether it is in a network's way."""
 logger = logging.getLogger(__name__)
 
 
@@ -58,6 +60,7 @@ class Networks:
         self._predefined = Predefined(config, store, drivers)
         self._retired = Retired(kernel)
         self._pruning = False
+        self._look: asyncio.Task[None] | None = None
 
     def open(self) -> bool:
         """Make on the host what the store knows. Runs on the kernel thread.
@@ -137,8 +140,30 @@ class Networks:
         self._tell(network, "create")
         return network.id, warnings
 
+    def follow(self) -> None:
+        """Look from now on, now and then, whether what comes on the host overlaps a network; the log says so."""
+        self._loop.add_reader(self._subnets.fd, self._heard)
+        self._heard()
+
+    def _heard(self) -> None:
+        self._loop.remove_reader(self._subnets.fd)
+        self._look = self._loop.create_task(self._look_around())
+
+    async def _look_around(self) -> None:
+        await asyncio.sleep(CALM)
+        try:
+            for sentence in await self._kernel.run(self._subnets.intruders):
+                logger.warning("%s: some addresses are there twice, and who is meant may not be reached", sentence)
+        except EngineError as error:
+            logger.warning("%s", error)
+        self._loop.add_reader(self._subnets.fd, self._heard)
+
     async def close(self) -> None:
         """Do what was put off."""
+        if self._look is not None:
+            self._look.cancel()
+            await asyncio.gather(self._look, return_exceptions=True)
+        self._loop.remove_reader(self._subnets.fd)
         await self._retired.close()
 
     def pending(self) -> frozenset[str]:

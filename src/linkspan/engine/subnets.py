@@ -6,7 +6,8 @@ from ipaddress import ip_address, ip_network
 
 from linkspan.config import Config
 from linkspan.errors import Forbidden, InvalidInput
-from linkspan.kernel.territory import Territory
+from linkspan.kernel.link import name_of
+from linkspan.kernel.territory import Place, Territory
 from linkspan.model.network import IPNetwork, Network
 from linkspan.plan.network_config import Wish
 from linkspan.plan.pools import DEFAULT_POOLS, Chooser, Prefixes, unique_local
@@ -23,7 +24,11 @@ class Subnets:
         self._ours = Prefixes()
         self._resolv_conf = config.resolv_conf
         self._host = Prefixes()
-        self._territory: Territory | None = None
+        self._territory = Territory()
+        self._names: dict[IPNetwork, str] = {}
+        self._bridges: set[str] = set()
+        self._news: list[Place] = []
+        """What has come on the host, and nobody has looked at."""
         self._reserved = Prefixes(config.reserved_subnets)
         given = config.address_pools
         four = [pool for pool in given if pool.base.version == 4] or DEFAULT_POOLS
@@ -37,13 +42,17 @@ class Subnets:
 
     def add(self, network: Network) -> None:
         """Take the subnets of a network, which is being made."""
+        self._bridges.add(network.bridge)
         for subnet in _held(network):
             self._ours.add(subnet)
+            self._names[subnet] = network.name
 
     def remove(self, network: Network) -> None:
         """Give the subnets of a network back."""
+        self._bridges.discard(network.bridge)
         for subnet in _held(network):
             self._ours.discard(subnet)
+            self._names.pop(subnet, None)
             self._chooser.freed(subnet)
 
     def replace(self, former: Network, network: Network) -> None:
@@ -66,6 +75,24 @@ class Subnets:
         """Return what the host uses of a subnet that is none of ours yet, None if nothing."""
         return self._taken_by_host(anew=False).overlapping(subnet)
 
+    @property
+    def fd(self) -> int:
+        """A descriptor that can be read when something may have changed on the host."""
+        return self._territory.fd
+
+    def intruders(self) -> list[str]:
+        """Return a sentence for each route and address that has come since the last time and overlaps one of our networks."""
+        self._taken_by_host(anew=False)
+        news, self._news = self._news, []
+        found = []
+        for place in news:
+            ours = self._ours.overlapping(place.subnet)
+            if ours is not None and (interface := name_of(place.interface)) not in self._bridges:
+                what = f"the route to {place.subnet}" if place.table else f"the address {place.subnet.network_address}"
+                where = f" by {interface}" if interface else ""
+                found.append(f"{what}{where} overlaps the subnet {ours} of network {self._names[ours]}")
+        return list(dict.fromkeys(found))
+
     def _free(self, wish: Wish) -> IPNetwork:
         """Choose; before it is said that nothing is free, the host is asked anew: of some routes that go nobody is told."""
         named = (server.partition("%")[0] for server in host_resolver(self._resolv_conf).servers)
@@ -76,14 +103,13 @@ class Subnets:
             return self._chooser.choose(wish.version, (self._ours, self._reserved, self._taken_by_host(anew=True), servers), wish.prefix)
 
     def _taken_by_host(self, *, anew: bool) -> Prefixes:
-        if self._territory is None:
-            self._territory = Territory()
         came, went = self._territory.changes(anew=anew)
-        for subnet in came.elements():
-            self._host.add(subnet)
-        for subnet in went.elements():
-            self._host.discard(subnet)
-            self._chooser.freed(subnet)
+        for place in came:
+            self._host.add(place.subnet)
+        for place in went:
+            self._host.discard(place.subnet)
+            self._chooser.freed(place.subnet)
+        self._news += came
         return self._host
 
 

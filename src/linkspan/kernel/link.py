@@ -135,6 +135,14 @@ def index(name: str) -> int | None:
         return None
 
 
+def name_of(index: int) -> str:
+    """Return an interface's name, empty if there is none of that index."""
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return ""
+
+
 def require_index(name: str) -> int:
     """Return an interface's index; raises NotFound."""
     found = index(name)

@@ -12,7 +12,7 @@ import socket
 import struct
 import time
 import weakref
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network
 from itertools import chain
@@ -57,8 +57,8 @@ class Territory:
 
     def __init__(self) -> None:
         self._places: defaultdict[int, set[Place]] = defaultdict(set)
-        self._came: Counter[Subnet] = Counter()
-        self._went: Counter[Subnet] = Counter()
+        self._came: list[Place] = []
+        self._went: list[Place] = []
         self._asked = -_FRESH
         self._news = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
         self.close = weakref.finalize(self, self._news.close)
@@ -72,11 +72,16 @@ class Territory:
         self._look(anew=anew)
         return frozenset(chain.from_iterable(self._places.values()))
 
-    def changes(self, *, anew: bool = False) -> tuple[Counter[Subnet], Counter[Subnet]]:
+    @property
+    def fd(self) -> int:
+        """A descriptor that can be read when something may have changed."""
+        return self._news.fileno()
+
+    def changes(self, *, anew: bool = False) -> tuple[list[Place], list[Place]]:
         """Return what has come, and what has gone, since it was last called. Raises KernelError."""
         self._look(anew=anew)
         changes = self._came, self._went
-        self._came, self._went = Counter(), Counter()
+        self._came, self._went = [], []
         return changes
 
     def _look(self, *, anew: bool) -> None:
@@ -126,12 +131,12 @@ class Territory:
     def _add(self, place: Place) -> None:
         if place not in self._places[place.interface]:
             self._places[place.interface].add(place)
-            self._came[place.subnet] += 1
+            self._came.append(place)
 
     def _remove(self, place: Place) -> None:
         if place in self._places[place.interface]:
             self._places[place.interface].discard(place)
-            self._went[place.subnet] += 1
+            self._went.append(place)
 
 
 def _everything() -> list[tuple[int, Place]]:

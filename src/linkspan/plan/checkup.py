@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from linkspan.model.finding import Finding, Level
 from linkspan.model.network import IPNetwork
+from linkspan.plan.pools import Prefixes
 
 LITTLE_SPACE = 512 << 20
 """Bytes free on the data root's disk, below which images and logs soon find none."""
@@ -156,17 +157,19 @@ def _remedy(table: str, body: str, chain: str, bridge: Bridge) -> str:
 
 
 def _routes(facts: Facts) -> Iterator[Finding]:
-    ours = {bridge.name for bridge in facts.bridges}
-    for bridge in facts.bridges:
-        for destination, interface in facts.routes:
-            for subnet in bridge.subnets:
-                if interface not in ours and destination.version == subnet.version and destination.overlaps(subnet):
-                    yield Finding(
-                        kind="overlap",
-                        what=f"the route to {destination} by {interface} overlaps the subnet {subnet} of {bridge.name}",
-                        why="some addresses are there twice: the host, or the containers, do not reach who is meant",
-                        remedy="stop the containers, and start the engine with --bip ADDRESS/PREFIX of a subnet that is free",
-                    )
+    owners = {subnet: bridge.name for bridge in facts.bridges for subnet in bridge.subnets}
+    names, subnets = {bridge.name for bridge in facts.bridges}, Prefixes(owners)
+    anew = "make the network anew with another --subnet, and declare the route's with --reserved-subnet"
+    default = "stop the containers, and start the engine with --bip ADDRESS/PREFIX of a subnet that is free"
+    for destination, interface in facts.routes:
+        subnet = subnets.overlapping(destination) if interface not in names else None
+        if subnet is not None:
+            yield Finding(
+                kind="overlap",
+                what=f"the route to {destination} by {interface} overlaps the subnet {subnet} of {owners[subnet]}",
+                why="some addresses are there twice: the host, or the containers, do not reach who is meant",
+                remedy=anew if owners[subnet].startswith("br-") else default,
+            )
 
 
 def _mtu(facts: Facts) -> Iterator[Finding]:
