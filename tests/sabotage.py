@@ -41,6 +41,7 @@ EXEMPT: dict[object, str] = {
     "linkspan.kernel.thread": "runs the steps, and is none",
     "linkspan.kernel.netlink.translated": "words errors",
     "linkspan.kernel.netlink.host": "gives the socket that steps use",
+    "linkspan.kernel.netlink.attributes": "reads what steps were told",
     "linkspan.store.sqlite.close": "the end of the process does it",
     Attachment: "the conversation of a client with a container, after the operation",
 }

@@ -175,3 +175,16 @@ class TestTranslated:
         with pytest.raises(KernelError, match=r"^do it: Permission denied$") as refusal, translated("do it"):
             raise PermissionError(errno.EACCES, "Permission denied")
         assert (refusal.value.action, refusal.value.errno) == ("do it", errno.EACCES)
+
+
+def test_a_raw_list_has_what_the_other_has(host: Host) -> None:
+    def both() -> tuple[list[int], list[int]]:
+        with RouteSocket() as opened:
+            parsed = [found["index"] for found in opened.dump(RTM_GETLINK, link.question(0))]
+            raw = [struct.unpack_from("=i", body, 4)[0] for body in opened.dump_raw(RTM_GETLINK, link.question(0))]
+        return parsed, raw
+
+    host.sh("ip", "link", "add", "veth1", "type", "veth", "peer", "name", "veth2")
+    parsed, raw = host.run(both)
+    assert parsed == raw
+    assert len(raw) == 3

@@ -18,7 +18,7 @@ from linkspan.model.endpoint import HOST_SANDBOX, Endpoint
 from linkspan.model.host import InsideState
 from linkspan.model.network import Network
 from linkspan.plan import firewall, guard
-from linkspan.plan.converge import Difference, Found, Port, Wanted, compare, strays
+from linkspan.plan.converge import Difference, Found, Port, PortMode, Wanted, compare, strays
 from linkspan.plan.listing import Listing
 from linkspan.runtime.monitor import Runtime
 from linkspan.store.base import Store
@@ -137,11 +137,12 @@ class Surveyor:
 
     def _found(self, part: Part, wanted: Wanted) -> Found:
         looked = Part.LINKS in part
+        tables = survey.main_tables() if looked else []
         return Found(
             links=survey.links() if looked else None,
             addresses=survey.addresses() if looked else {},
-            routes=survey.routes() if looked else frozenset(),
-            egress_mtu=survey.egress_mtu() if looked else None,
+            routes=survey.routes(tables) if looked else frozenset(),
+            egress_mtu=survey.egress_mtu(tables) if looked else None,
             settings=_present(wanted.settings),
             namespaces=dict.fromkeys(self._bound(wanted.sandboxes), True) if Part.NAMESPACES in part else None,
             rules={table: Listing.parse(self._rules.dump(table)) for table in wanted.rules},
@@ -149,11 +150,13 @@ class Surveyor:
         )
 
     def _ports(self, networks: Iterable[Network]) -> Iterator[Port]:
-        modes = {network.id: (network, self._drivers[network.driver].port(network)) for network in networks}
+        by_id = {network.id: network for network in networks}
+        modes: dict[str, PortMode] = {}
         for endpoint in self._store.endpoints():
-            if endpoint.attached and endpoint.network in modes and not self._is_orphan(endpoint):
-                network, mode = modes[endpoint.network]
-                yield Port(endpoint=endpoint, network=network, mode=mode)
+            if endpoint.attached and (network := by_id.get(endpoint.network)) and not self._is_orphan(endpoint):
+                if network.id not in modes:  # most of a thousand networks are empty
+                    modes[network.id] = self._drivers[network.driver].port(network)
+                yield Port(endpoint=endpoint, network=network, mode=modes[network.id])
 
     def _settings(self, networks: Iterable[Network]) -> dict[str, str]:
         settings: dict[str, str] = {}

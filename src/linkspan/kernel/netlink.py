@@ -13,9 +13,9 @@ import socket
 import struct
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 from pyroute2.netlink import (
     NLM_F_ACK,
@@ -87,7 +87,18 @@ class RouteSocket:
                 return list(self._ask(kind, message, NLM_F_DUMP))
         raise OSError(errno.EINTR, "it changes faster than the kernel tells it")
 
-    def _ask(self, kind: int, message: nlmsg, flags: int = 0) -> Iterator[nlmsg]:
+    def dump_raw(self, kind: int, message: nlmsg) -> list[bytes]:
+        """Return the bodies of all objects that match `message`, as they came; raises as `dump`.
+
+        For thousands of them: pyroute2 takes a quarter of a millisecond for each to take it apart.
+        """
+        for _ in range(_ATTEMPTS):
+            with contextlib.suppress(_Interrupted):
+                return [answer["body"] for answer in self._ask(kind, message, NLM_F_DUMP, _raw)]
+        raise OSError(errno.EINTR, "it changes faster than the kernel tells it")
+
+    def _ask(self, kind: int, message: nlmsg, flags: int = 0, parse: Callable[[bytes], Iterable[Any]] | None = None) -> Iterator[Any]:
+        parse = parse or self._marshal.parse
         self._sequence += 1
         message["header"] = {"type": kind, "flags": flags | NLM_F_REQUEST, "sequence_number": self._sequence, "pid": 0}
         message.reset()
@@ -99,7 +110,7 @@ class RouteSocket:
         while True:
             data = self._received()
             interrupted |= not data
-            for answer in self._parsed(data):
+            for answer in _parsed(parse, data):
                 header = answer["header"]
                 if header["sequence_number"] != self._sequence:
                     continue  # the rest of an answer that an earlier caller did not read to its end
@@ -114,12 +125,6 @@ class RouteSocket:
                 yield answer
                 if not header["flags"] & NLM_F_MULTI:
                     return
-
-    def _parsed(self, data: bytes) -> list[nlmsg]:
-        try:
-            return list(self._marshal.parse(data))
-        except (struct.error, ValueError, LookupError, TypeError, NetlinkDecodeError) as error:
-            raise OSError(errno.EBADMSG, "the kernel's answer cannot be read") from error
 
     def _received(self) -> bytes:
         """Wait for an answer; empty if the kernel had to drop some because earlier ones were not read."""
@@ -148,6 +153,39 @@ class RouteSocket:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def _parsed(parse: Callable[[bytes], Iterable[Any]], data: bytes) -> list[Any]:
+    try:
+        return list(parse(data))
+    except (struct.error, ValueError, LookupError, TypeError, NetlinkDecodeError) as error:
+        raise OSError(errno.EBADMSG, "the kernel's answer cannot be read") from error
+
+
+def _raw(data: bytes) -> Iterator[dict[str, Any]]:
+    """Take a datagram apart into messages, and their headers only; in the form that pyroute2 gives them."""
+    offset = 0
+    while offset < len(data):
+        length, kind, flags, sequence, _ = struct.unpack_from("=IHHII", data, offset)
+        if not 16 <= length <= len(data) - offset:
+            raise ValueError("a message of no length")
+        body = data[offset + 16 : offset + length]
+        code = struct.unpack_from("=i", body)[0] if kind in (NLMSG_ERROR, NLMSG_DONE) and len(body) >= 4 else 0
+        error = NetlinkError(-code, os.strerror(-code)) if code else None
+        yield {"header": {"type": kind, "flags": flags, "sequence_number": sequence, "error": error}, "body": body}
+        offset += (length + 3) & ~3
+
+
+def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
+    """Return the attributes behind the fixed part of a message (up to `offset`), or inside another one; of several of a kind the last."""
+    found: dict[int, bytes] = {}
+    while offset + 4 <= len(data):
+        length, kind = struct.unpack_from("=HH", data, offset)
+        if length < 4:
+            break
+        found[kind & 0x3FFF] = data[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+    return found
 
 
 _thread = threading.local()

@@ -118,13 +118,14 @@ def default_message(gateway: IPAddress, index: int) -> rtmsg:
     return message
 
 
-def main_table(opened: RouteSocket, version: int) -> list[nlmsg_base]:
-    """Return the routes of one family in the main table; equivalent to `ip -4 route`, or -6."""
-    return _dump(opened, _message(version))
+def main_table(opened: RouteSocket, version: int) -> list[bytes]:
+    """Return the routes of one family in the main table as the kernel tells them; equivalent to `ip -4 route`, or -6."""
+    with translated("list routes", {errno.ENOENT: None}):  # there is no table as long as nothing is up
+        return opened.dump_raw(RTM_GETROUTE, _message(version))
+    return []
 
 
-def target(route: nlmsg_base) -> IPNetwork:
-    """Return where a route that the kernel told leads."""
+def _target(route: nlmsg_base) -> IPNetwork:
     everywhere = UNSPECIFIED6 if route["family"] == socket.AF_INET6 else UNSPECIFIED
     return ip_network((route.get_attr("RTA_DST") or str(everywhere), route["dst_len"]))
 
@@ -133,7 +134,7 @@ def _destinations(question: rtmsg, except_interface: str) -> list[IPNetwork]:
     excluded = link.index(except_interface) if except_interface else None
     routes: Iterable[nlmsg_base] = _dump(host(), question)
     subnets = {
-        target(route)
+        _target(route)
         for route in routes
         if route["dst_len"] > 0 and route["type"] not in _OWN_TYPES and (excluded is None or route.get_attr("RTA_OIF") != excluded)
     }
