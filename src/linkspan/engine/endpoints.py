@@ -4,7 +4,6 @@ An endpoint holds its addresses from the first start (or from the create, if the
 network or is removed.
 """
 
-import logging
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -17,7 +16,7 @@ from linkspan.config import Config
 from linkspan.drivers.base import Driver
 from linkspan.engine.attachments import Attachments, Joined
 from linkspan.errors import AddressInUse, Exhausted
-from linkspan.kernel import route, survey, sysctl
+from linkspan.kernel import route, survey
 from linkspan.model.attachment import Attachment
 from linkspan.model.container import Container
 from linkspan.model.endpoint import Endpoint, random_mac
@@ -26,8 +25,6 @@ from linkspan.plan import addresses
 from linkspan.plan.interfaces import IFNAME, SYSCTLS, Candidate, endpoint_sysctls, interface_names, leading
 from linkspan.store.base import Store
 from linkspan.undo import Undo
-
-logger = logging.getLogger(__name__)
 
 FAILED = "failed to set up container networking: "
 MOST = 1023
@@ -42,8 +39,6 @@ class Endpoints:
         self._store = store
         self._drivers = drivers
         self._most = most
-        self._said = False
-        """Whether the log says already that there is no IPv6."""
         self.attachments = Attachments(store)
 
     def of(self, container: Container) -> tuple[Endpoint, ...]:
@@ -204,19 +199,12 @@ class Endpoints:
         )
 
     def _address(self, version: int, endpoint_id: str, attachment: Attachment, network: Network) -> IPInterface | None:
-        pool = network.pool(version)
+        pool = self._drivers[network.driver].possible(network).pool(version)
         enabled = network.ipv4 if version == 4 else network.ipv6
-        if pool is None or not enabled or network.ipam_driver == "none" or (version == 6 and not self._has_ipv6()):
+        if pool is None or not enabled or network.ipam_driver == "none":
             return None
         wanted = attachment.ipv4 if version == 4 else attachment.ipv6
         return pool.interface(self._store.reserve(network.id, endpoint_id, partial(self._choose, network, pool, wanted)))
-
-    def _has_ipv6(self) -> bool:
-        available = sysctl.has_ipv6()
-        if not available and not self._said:
-            self._said = True
-            logger.warning("this kernel has no IPv6: containers get IPv4 addresses only")
-        return available
 
     def _choose(
         self, network: Network, pool: Subnet, asked: IPAddress | None, held: AbstractSet[int], released: Collection[int]

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,10 @@ class IdleDriver:
     """A network type that makes nothing."""
 
     name = "bridge"
+
+    def __init__(self) -> None:
+        self.ipv6 = True
+        """Whether this kernel has IPv6."""
 
     def validate(self, network: Network) -> None:
         pass
@@ -62,7 +67,7 @@ class IdleDriver:
         pass
 
     def possible(self, network: Network) -> Network:
-        return network
+        return network if self.ipv6 else replace(network, subnets=tuple(pool for pool in network.subnets if pool.subnet.version == 4))
 
 
 def network(name: str, subnet: str) -> Network:
@@ -90,10 +95,15 @@ def store() -> Store:
 
 
 @pytest.fixture
-def endpoints(store: Store, tmp_path: Path) -> Endpoints:
+def driver() -> IdleDriver:
+    return IdleDriver()
+
+
+@pytest.fixture
+def endpoints(store: Store, driver: IdleDriver, tmp_path: Path) -> Endpoints:
     settings = tmp_path / "daemon.json"
     settings.write_text(json.dumps({}))
-    return Endpoints(load(["--config-file", str(settings)]), store, {"bridge": IdleDriver()}, most=2)
+    return Endpoints(load(["--config-file", str(settings)]), store, {"bridge": driver}, most=2)
 
 
 def started(endpoints: Endpoints, store: Store, box: Container) -> list[Endpoint]:
@@ -144,3 +154,14 @@ def test_a_start_that_fails_on_its_last_network_records_nothing(endpoints: Endpo
     with pytest.raises(Exhausted, match=r"no available IPv4 addresses on this network's address pools: two \(id-two\)"):
         started(endpoints, store, container("a", on(ONE), on(TWO)))
     assert (store.endpoints(), dict(store.taken(ONE.id))) == ((), {})
+
+
+def test_a_kernel_without_ipv6_gives_addresses_of_the_other_family(endpoints: Endpoints, store: Store, driver: IdleDriver) -> None:
+    six = Subnet(subnet=IPv6Network("fd00::/64"), gateway=IPv6Address("fd00::1"), range=IPv6Network("fd00::/64"))
+    dual = replace(ONE, subnets=(*ONE.subnets, six), ipv6=True)
+    store.put_network(dual)
+    [both] = started(endpoints, store, container("a", on(dual)))
+    assert (str(both.address6), both.gateway6, both.leads) == ("fd00::2/64", IPv6Address("fd00::1"), (4, 6))
+    driver.ipv6 = False
+    [one] = started(endpoints, store, container("b", on(dual)))
+    assert (one.address6, one.gateway6, one.leads) == (None, None, (4,))
