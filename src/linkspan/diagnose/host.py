@@ -11,6 +11,7 @@ from linkspan.errors import CommandFailed, EngineError, InvalidInput, KernelErro
 from linkspan.kernel import process, survey, sysctl
 from linkspan.kernel.nft import Firewall
 from linkspan.kernel.territory import Place, Territory
+from linkspan.model.endpoint import Endpoint
 from linkspan.model.finding import Finding
 from linkspan.model.host import LinkState
 from linkspan.model.network import IPNetwork, Network
@@ -24,10 +25,9 @@ PROGRAMS = {
 }
 _LEGACY_TABLES = Path("/proc/net/ip_tables_names")
 _LOCAL_TABLE = 255
-_ARP = Path("/proc/net/stat/arp_cache")
 
 
-def facts(data_root: Path, networks: Sequence[Network], *, endpoints: int) -> Facts:
+def facts(data_root: Path, networks: Sequence[Network], *, endpoints: Sequence[Endpoint]) -> Facts:
     """Return the facts about the host that the calling thread is in; without the runtime. Blocks for a moment."""
     links = survey.links()
     by_index = {link.index: link for link in links.values()}
@@ -47,13 +47,16 @@ def facts(data_root: Path, networks: Sequence[Network], *, endpoints: int) -> Fa
         inodes=disk.f_files,
         tracked=_number("net/netfilter/nf_conntrack_count"),
         most_tracked=_number("net/netfilter/nf_conntrack_max"),
-        neighbours=_neighbours(),
+        neighbours=_neighbours("arp"),
         most_neighbours=_number("net/ipv4/neigh/default/gc_thresh3"),
-        endpoints=endpoints,
+        endpoints=sum(endpoint.address is not None for endpoint in endpoints),
+        neighbours6=_neighbours("ndisc"),
+        most_neighbours6=_number("net/ipv6/neigh/default/gc_thresh3"),
+        endpoints6=sum(endpoint.address6 is not None for endpoint in endpoints),
     )
 
 
-async def examine(config: Config, networks: Sequence[Network], *, endpoints: int) -> tuple[Finding, ...]:
+async def examine(config: Config, networks: Sequence[Network], *, endpoints: Sequence[Endpoint]) -> tuple[Finding, ...]:
     """Return what is wrong with the host, for these networks and for the settings."""
     runtime = config.runtime
     found = await asyncio.to_thread(facts, config.data_root, networks, endpoints=endpoints)
@@ -125,10 +128,10 @@ def _legacy_forward() -> str:
         return ""
 
 
-def _neighbours() -> int:
-    """Read how many entries the kernel's neighbour table has (its statistics begin with them, in hexadecimal)."""
+def _neighbours(table: str) -> int:
+    """Read how many entries a neighbour table of the kernel has (its statistics begin with them, in hexadecimal)."""
     try:
-        return int(_ARP.read_text().splitlines()[1].split()[0], 16)
+        return int(Path(f"/proc/net/stat/{table}_cache").read_text().splitlines()[1].split()[0], 16)
     except (OSError, IndexError, ValueError):
         return 0
 

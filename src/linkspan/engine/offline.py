@@ -25,7 +25,7 @@ async def examine(config: Config) -> Report:
     """Look at the host, and at what the last engine left. Raises EngineError if its store cannot be read."""
     path = config.data_root / "linkspan.db"
     if not path.exists():
-        return Report(engine=False, findings=(_no_engine(running=0), *await host.examine(config, (), endpoints=0)))
+        return Report(engine=False, findings=(_no_engine(running=0), *await host.examine(config, (), endpoints=())))
     try:
         store = SqliteStore(path)
     except Conflict as error:
@@ -35,7 +35,7 @@ async def examine(config: Config) -> Report:
             why="no command reaches it; its containers go on",
             remedy="look into its log, and at the socket that was asked (-H, LINKSPAN_HOST)",
         )
-        return Report(engine=False, findings=(silent, *await host.examine(config, (), endpoints=0)))
+        return Report(engine=False, findings=(silent, *await host.examine(config, (), endpoints=())))
     try:
         return await _with_store(config, store)
     finally:
@@ -52,7 +52,7 @@ async def _with_store(config: Config, store: Store) -> Report:
         findings=(
             _no_engine(running=running),
             *left,
-            *await host.examine(config, surveyor.networks(), endpoints=len(surveyor.attached())),
+            *await host.examine(config, surveyor.networks(), endpoints=surveyor.attached()),
         ),
     )
 

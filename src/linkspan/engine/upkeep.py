@@ -71,7 +71,7 @@ class Upkeep:
     async def examine(self) -> Report:
         """Compare the store with the kernel, all of it, and look at the host; nothing is changed."""
         found = tuple(map(self._finding, await self._differences()))
-        networks, endpoints = self._surveyor.networks(), len(self._surveyor.attached())
+        networks, endpoints = self._surveyor.networks(), self._surveyor.attached()
         around = await host.examine(self._config, networks, endpoints=endpoints)
         return Report(findings=found + await self._silences() + around)
 

@@ -77,7 +77,11 @@ class Facts:
     most_neighbours: int = 0
     """The kernel's limit: net.ipv4.neigh.default.gc_thresh3."""
     endpoints: int = 0
-    """Containers that are plugged in."""
+    """Interfaces of containers that have an IPv4 address."""
+    neighbours6: int = 0
+    most_neighbours6: int = 0
+    endpoints6: int = 0
+    """The same of IPv6, which has a table of its own."""
 
 
 def findings(facts: Facts) -> tuple[Finding, ...]:
@@ -222,12 +226,17 @@ def _tables(facts: Facts) -> Iterator[Finding]:
             why="when the table is full, new connections of the host and its containers are dropped",
             remedy=f"sysctl -w net.netfilter.nf_conntrack_max={2 * facts.most_tracked}",
         )
-    needed = max(facts.neighbours, PER_ENDPOINT * facts.endpoints)
-    if facts.most_neighbours and needed > FULL * facts.most_neighbours:
-        most = 4 * max(facts.most_neighbours, needed)
+    yield from _neighbours(facts.endpoints, facts.neighbours, facts.most_neighbours, "ipv4")
+    yield from _neighbours(facts.endpoints6, facts.neighbours6, facts.most_neighbours6, "ipv6")
+
+
+def _neighbours(endpoints: int, present: int, most: int, family: str) -> Iterator[Finding]:
+    needed = max(present, PER_ENDPOINT * endpoints)
+    if most and needed > FULL * most:
+        more = 4 * max(most, needed)
         yield Finding(
             kind="neighbours",
-            what=f"{facts.endpoints} containers need about {needed} neighbours, and the kernel keeps at most {facts.most_neighbours}",
+            what=f"{endpoints} interfaces of containers need about {needed} neighbours, and the kernel keeps at most {most}",
             why="when the table is full, neighbours are not found: connections to and from containers fail at random",
-            remedy=f"sysctl -w net.ipv4.neigh.default.gc_thresh3={most} net.ipv4.neigh.default.gc_thresh2={most // 2}",
+            remedy=f"sysctl -w net.{family}.neigh.default.gc_thresh3={more} net.{family}.neigh.default.gc_thresh2={more // 2}",
         )

@@ -73,7 +73,8 @@ def test_nothing_is_wrong_with_a_healthy_host() -> None:
         ({"free_inodes": 12}, "inodes", "prune"),
         ({"tracked": 60000}, "conntrack", "nf_conntrack_max=131072"),
         ({"neighbours": 1000}, "neighbours", "gc_thresh3=4096"),
-        ({"endpoints": 600}, "neighbours", "gc_thresh3=4800"),
+        ({"endpoints": 600}, "neighbours", "ipv4.neigh.default.gc_thresh3=4800"),
+        ({"endpoints6": 600, "most_neighbours6": 1024}, "neighbours", "ipv6.neigh.default.gc_thresh3=4800"),
     ],
 )
 def test_each_trouble_is_told_with_what_mends_it(changes: dict[str, Any], kind: str, remedy: str) -> None:
