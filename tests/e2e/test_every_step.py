@@ -52,6 +52,9 @@ FOUND = [
     ("restart", Mode.CANCEL, "kernel.process.kill"),
     ("restart", Mode.AFTER, "kernel.process.kill"),
     ("kill", Mode.AFTER, "kernel.process.kill"),
+    ("connect", Mode.FOR_GOOD, "SqliteStore.put_container"),
+    ("disconnect", Mode.FOR_GOOD, "kernel.link.delete_many"),
+    ("disconnect", Mode.AFTER, "kernel.link.delete_many"),
 ]
 """Where something was wrong once."""
 

@@ -119,6 +119,19 @@ class ContainerFiles:
         except OSError as error:
             raise EngineError(f"cannot write the files of container {container.name}: {error.strerror}") from error
 
+    def straighten(self, container: Container) -> None:
+        """Let the /etc/hosts of a running container have its own lines right: a connect may have begun, and did not end."""
+        network, text = container.spec.network, self._present(container, "hosts")
+        if network.mode.kind == "host" or not text:
+            return
+        rows = self._own_rows(container, self._sandboxes.endpoints.of(container))
+        names = full_name(self.hostname(container), container.spec.domainname)
+        asked = {address for _, address in network.extra_hosts}
+        named = (words[0] for line in text.splitlines() if (words := line.split()) and words[1:] == names.split())
+        stale = [(address, names) for address in named if address not in asked and (address, names) not in rows]
+        if (changed := hosts_with(text, remove=stale, add=rows)) != text:
+            _write(self.of(container.id) / "hosts", changed)
+
     def _present(self, container: Container, name: str) -> str:
         path = self.of(container.id) / name
         return path.read_text(errors="surrogateescape") if path.exists() else ""

@@ -6,6 +6,7 @@ code that its monitor left. What nobody owns is swept: it carries our mark or li
 
 import logging
 from dataclasses import replace
+from functools import partial
 
 from linkspan.engine.lifecycle import Lifecycle
 from linkspan.engine.repair import Repairer
@@ -32,6 +33,7 @@ class Reconciler:
         # Before anything can start: what a start has made and not recorded yet would look like nobody's.
         await self._sweep()
         alive, ended = self._sort()
+        await self._kernel.run(partial(self._repairer.names, alive))
         for container in alive:
             logger.info("took over %s (%s)", container.name, container.short_id)
             self._lifecycle.take_over(container)

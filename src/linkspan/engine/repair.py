@@ -1,7 +1,8 @@
 """Mending what the comparison of store and kernel found: with the same code that made it in the first place."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -12,12 +13,15 @@ from linkspan.errors import EngineError, NotFound
 from linkspan.kernel import link, mount, netns, process, survey, sysctl, tree
 from linkspan.kernel.nft import Firewall
 from linkspan.kernel.thread import KernelThread
+from linkspan.model.container import Container
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.network import Network
 from linkspan.plan.converge import Difference, Kind, Mend
 from linkspan.runtime.monitor import Runtime
 from linkspan.store.base import Store
 from linkspan.undo import Undo
+
+logger = logging.getLogger(__name__)
 
 UNASKED = frozenset({Mend.RESTART, Mend.ADMIN})
 """What is not for us to do."""
@@ -97,6 +101,14 @@ class Repairer:
         self._store.delete_endpoint(endpoint_id)
         for other in self._store.endpoints_of(endpoint.sandbox) if endpoint else ():
             self._plug(other.id)
+
+    def names(self, containers: Iterable[Container]) -> None:
+        """Let containers that run, each with files of its own, have their own addresses in their /etc/hosts."""
+        for container in containers:
+            try:
+                self._files.straighten(container)
+            except OSError as error:
+                logger.warning("the hosts of %s may name addresses that it does not have: %s", container.name, error.strerror)
 
     def mark(self, difference: Difference, error: str) -> None:
         """Say in the state of the containers that it cuts off what could not be mended."""
