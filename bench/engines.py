@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -60,14 +61,15 @@ class Contestant:
         with ThreadPoolExecutor(at_once) as pool:
             return list(pool.map(lambda args: self.docker(*args), commands))
 
-    def ask(self, path: str) -> bytes:
-        """Return the body of the engine's answer to one GET on a new connection."""
+    def ask(self, path: str, wanted: object = None) -> bytes:
+        """Return the body of the engine's answer to one GET on a new connection; with something that is `wanted`, to one POST of it."""
+        method, sent = ("GET", None) if wanted is None else ("POST", json.dumps(wanted))
         with contextlib.closing(Connection(self.socket)) as connection:
-            connection.request("GET", path)
+            connection.request(method, path, sent, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             body = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{self.name}: GET {path}: {answer.status} {body[:300]!r}")
+        if answer.status not in (200, 201):
+            raise RuntimeError(f"{self.name}: {method} {path}: {answer.status} {body[:300]!r}")
         return body
 
     def serves(self) -> bool:

@@ -110,6 +110,12 @@ SECTIONS: dict[str, dict[str, Row]] = {
         "memory@0": Row("memory (PSS) of the engine itself, idle", "MiB", limit=below()),
         "memory@200": Row("… with 200 containers", "MiB", limit=below()),
     },
+    "Networks": {
+        "network-cycle": Row("`docker network create`, then `docker network rm`", limit=share(1 / 6)),
+        "network-raw@0": Row("the engine's answer to `network create`, no other network"),
+        "network-raw@500": Row("… with 500"),
+        "grow-network": Row("how much slower that is", "×", limit=most(1.3, "×")),
+    },
     "Names": {
         "names-udp": Row("look-up of a container's name, UDP", "µs", not_above()),
         "names-tcp": Row("… TCP, a connection for each", "µs"),
