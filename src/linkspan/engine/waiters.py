@@ -1,6 +1,7 @@
 """Who waits for a container to end or to go (Docker API: POST /containers/{id}/wait)."""
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -8,7 +9,7 @@ from linkspan.engine.requests import WaitResult
 from linkspan.errors import EngineError, InvalidInput
 from linkspan.model.container import Container
 
-SURELY_ENDED = 10.0
+SURELY_ENDED = 10
 """Seconds after which nobody waits any longer for the end of what was killed, as in Docker."""
 CONDITIONS = ("not-running", "next-exit", "removed")
 
@@ -16,7 +17,7 @@ CONDITIONS = ("not-running", "next-exit", "removed")
 class Waiters:
     """Futures by container. Used on the event loop only."""
 
-    def __init__(self, patience: float = SURELY_ENDED) -> None:
+    def __init__(self, patience: int = SURELY_ENDED) -> None:
         self._patience = patience
         self._waiting: dict[str, set[tuple[str, asyncio.Future[WaitResult]]]] = defaultdict(set)
         self.untold: dict[str, EngineError] = {}
@@ -42,12 +43,14 @@ class Waiters:
 
     async def surely(self, container: Container, ended: asyncio.Future[WaitResult]) -> None:
         """Wait for the end of what cannot live on. Raises EngineError, in Docker's words, if nobody can tell of it."""
-        try:
-            async with asyncio.timeout(self._patience):
-                await ended
-        except TimeoutError:
-            said = f"cannot kill container: {container.name}: tried to kill container, but did not receive an exit event"
-            raise EngineError(f"{said}{self.why(container.id)}") from None
+        for _ in range(self._patience):  # one by one: while the whole engine stands still, hardly any of them pass
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await asyncio.shield(ended)
+                return
+        ended.cancel()
+        said = f"cannot kill container: {container.name}: tried to kill container, but did not receive an exit event"
+        raise EngineError(f"{said}{self.why(container.id)}")
 
     def why(self, container_id: str) -> str:
         """Return the rest of a sentence: why the end of the container could not be recorded, empty if that is not known."""

@@ -41,7 +41,7 @@ PACKAGES = {
 }
 """Programs and the Debian packages that bring them; one that is not listed is taken to have its package's name."""
 
-LOOK_AGAIN = 30.0
+LOOK_AGAIN = 8.0
 """Seconds after which one who waits for the end of a process looks himself: an end must not go unseen for ever."""
 _ENDED = ("Z", "X")
 """States of a process that runs no more: zombie, dead."""
