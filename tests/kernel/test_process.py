@@ -160,6 +160,13 @@ class TestStart:
         assert pid == sid
 
 
+def test_a_null_byte_in_an_argument_is_refused() -> None:
+    with pytest.raises(CommandFailed, match="embedded null byte"):
+        act(process.run("echo", "a\0b"))
+    with pytest.raises(CommandFailed, match="embedded null byte"):
+        process.run_sync("echo", "a\0b")
+
+
 def process_descriptors() -> list[int]:
     found = []
     for entry in Path("/proc/self/fd").iterdir():

@@ -85,7 +85,7 @@ def run_sync(
         done = subprocess.run(command, input=stdin, capture_output=True, env=env, timeout=timeout, check=False, start_new_session=True)
     except subprocess.TimeoutExpired as error:
         raise _timed_out(command, timeout) from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null byte
         raise _not_started(command, error) from error
     return _finished(command, done.returncode, (done.stdout, done.stderr), check=check)
 
@@ -128,7 +128,7 @@ async def start(
         return await asyncio.create_subprocess_exec(
             *command, stdin=stdin, stdout=stdout, stderr=stderr, env=env, cwd=cwd, pass_fds=tuple(pass_fds), start_new_session=True
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null byte
         raise _not_started(command, error) from error
 
 
@@ -275,5 +275,5 @@ def _timed_out(command: tuple[str, ...], timeout: float | None) -> CommandFailed
     return CommandFailed(f"{Path(command[0]).name}: no end within {timeout} s", status=-signals.SIGKILL)
 
 
-def _not_started(command: tuple[str, ...], error: OSError) -> CommandFailed:
-    return CommandFailed(f"{command[0]}: {error.strerror}", status=126)
+def _not_started(command: tuple[str, ...], error: OSError | ValueError) -> CommandFailed:
+    return CommandFailed(f"{command[0]}: {error.strerror if isinstance(error, OSError) else error}", status=126)
