@@ -65,6 +65,8 @@ class Operation:
     """From the state before: brings about what else a failure may leave, of an operation that is made of several."""
     passing: Callable[[str], bool] = lambda _: False
     """Lines of a picture that need not be as before."""
+    kept: Callable[[str], bool] = lambda _: False
+    """Lines that may be left besides when nothing can be taken back."""
 
 
 class Lab:
@@ -217,6 +219,7 @@ class Trial:
         self._operation = operation
         lab.do(operation.prepare)
         self._before = lab.settled()
+        self._mode = Mode.BEFORE
         lab.saboteur.arm(0)
         lab.do(operation.operate)
         self._after = lab.settled()
@@ -235,7 +238,7 @@ class Trial:
 
         Raises Faults with all that is wrong.
         """
-        tried, faults, reached = 0, [], 0
+        tried, faults, reached, self._mode = 0, [], 0, mode
         named = (number for number, step in enumerate(self.steps, 1) if step == only)
         for number in named if only else itertools.islice(self._numbers(), 0, None, every):
             if number <= reached:
@@ -332,7 +335,9 @@ class Trial:
             time.sleep(PAUSE)
 
     def _left(self, picture: Snapshot, found: Snapshot) -> list[str]:
-        return [line for line in differences(picture, found) if not self._operation.passing(line)]
+        operation, for_good = self._operation, self._mode is Mode.FOR_GOOD
+        lines = differences(picture, found)
+        return [line for line in lines if not (operation.passing(line) or (for_good and operation.kept(line)))]
 
 
 async def clear(engine: Engine) -> None:

@@ -165,6 +165,11 @@ def on(name: str) -> Attachment:
     return Attachment(network=name)
 
 
+def reserved(line: str) -> bool:
+    """The address that a container was given stays its own until it is removed."""
+    return line.startswith(("rows + address ", "rows + endpoint <box.endpoint>", "memory + endpoint <box.endpoint>"))
+
+
 def started(*before: Work, mode: str = "bridge", **more: Any) -> Operation:
     """A start of a container that ran before."""
     return Operation(
@@ -186,7 +191,7 @@ BINDS = (
 OPERATIONS: dict[str, Operation] = {
     "create": Operation(operate=create("box"), restore=remove("box")),
     "first start": Operation(
-        prepare=create("box"), operate=start("box"), restore=in_order(remove("box"), create("box")), passing=first_run
+        prepare=create("box"), operate=start("box"), restore=in_order(remove("box"), create("box")), passing=first_run, kept=reserved
     ),
     "start": started(),
     "start, published": started(requests=PUBLISHED),

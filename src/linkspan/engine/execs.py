@@ -24,17 +24,21 @@ logger = logging.getLogger(__name__)
 
 AGAIN = 1.0
 """Seconds before what failed is tried again."""
+PATIENCE = 10
+"""Seconds that a client waits for the exit code after the command's last output."""
 
 
 class ExecStreams:
     """The input and output of a started command: iterate over it for (1 stdout | 2 stderr, bytes).
 
-    It ends when the command has ended and its exit code is known: clients ask for that next.
+    It ends when the command has ended and its exit code is known: clients ask for that next. If nobody can tell it, they do not
+    wait for ever.
     """
 
-    def __init__(self, attachment: Attachment, ended: asyncio.Task[None]) -> None:
+    def __init__(self, attachment: Attachment, ended: asyncio.Task[None], patience: int = PATIENCE) -> None:
         self._attachment = attachment
         self._ended = ended
+        self._patience = patience
         self.write = attachment.write
         self.close_stdin = attachment.close_stdin
         self.close = attachment.close
@@ -42,7 +46,9 @@ class ExecStreams:
     async def __aiter__(self) -> AsyncIterator[tuple[int, bytes]]:
         async for piece in self._attachment:
             yield piece
-        await asyncio.wait([self._ended])
+        for _ in range(self._patience):  # one by one: while the whole engine stands still, hardly any of them pass
+            if (await asyncio.wait([self._ended], timeout=1.0))[0]:
+                return
 
 
 class Execs:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from linkspan.engine import execs
 from linkspan.engine.events import Events
-from linkspan.engine.execs import Execs
+from linkspan.engine.execs import Execs, ExecStreams
 from linkspan.engine.requests import AttachRequest, ExecRequest
 from linkspan.engine.streams import Streams
 from linkspan.model.container import State, Status
@@ -30,6 +30,15 @@ class OpenAttachment:
 
     async def close(self) -> None:
         self.closed = True
+
+
+class EndedAttachment(OpenAttachment):
+    """One that says a last word."""
+
+    write = close_stdin = None
+
+    async def __aiter__(self) -> AsyncIterator[tuple[int, bytes]]:
+        yield 1, b"last"
 
 
 class IdleRuntime:
@@ -96,5 +105,15 @@ def test_execs_that_nobody_starts_do_not_pile_up() -> None:
         assert len(made._execs) == execs.KEPT
         assert made.inspect(ids[-1]).id == ids[-1]
         assert ids[0] not in made._execs
+
+    asyncio.run(scenario())
+
+
+def test_a_client_does_not_wait_for_ever_for_an_exit_code_that_nobody_can_tell() -> None:
+    async def scenario() -> None:
+        never = asyncio.create_task(asyncio.sleep(3600))
+        streams = ExecStreams(cast(Any, EndedAttachment()), never, patience=0)
+        assert [piece async for piece in streams] == [(1, b"last")]
+        never.cancel()
 
     asyncio.run(scenario())
