@@ -8,7 +8,7 @@ help:
 	@sed -n 's/^# //p' Makefile
 	@echo "make check   format, lint, types, import rules, and the tests that need no root"
 	@echo "make bench   measure against a real dockerd, and write docs/benchmarks.md"
-	@echo "make soak    hunt for faults for half an hour, and keep the result in docs/reliability.md"
+	@echo "make soak    hunt for faults for an hour, and keep the result in docs/reliability.md"
 	@echo "make clean   remove what the targets above made in this folder"
 
 demo:

@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description="Hunt for faults, for about half an hour.")
+    parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description="Hunt for faults, for about an hour.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="a module of tests/campaigns; all unless given")
     parser.add_argument("--share", type=float, default=1.0, help="how much of each campaign: 0.1 is a tenth")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="the same one repeats the same campaign")
