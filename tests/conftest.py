@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.engines import ENGINES, Engine
-from tests.hosts import Host, join
+from tests.hosts import OUTSIDE_ADDRESS, Host, join
+from tests.nameservers import NameServer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -98,3 +99,31 @@ def new_engine(host: Host, outside: Host, tmp_path: Path) -> Iterator[Callable[.
     """Starts an engine of the test's own, with the daemon's flags."""
     with contextlib.ExitStack() as stack:
         yield lambda *flags: stack.enter_context(Engine(host, tmp_path / "e", *flags))
+
+
+@pytest.fixture(scope="module")
+def named_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Host]]:
+    """As `machine`; the host's resolv.conf names the neighbour's name server."""
+    folder = tmp_path_factory.mktemp("m")
+    (folder / "resolv.conf").write_text(f"nameserver {OUTSIDE_ADDRESS}\nsearch corp.example\n")
+    with Host(folder / "host.net") as inside, Host(folder / "outside.net") as neighbour:
+        join(inside, neighbour)
+        with Engine(inside, folder / "e", f"--resolv-conf={folder}/resolv.conf") as running:
+            yield running, neighbour
+
+
+@pytest.fixture
+def named(named_machine: tuple[Engine, Host]) -> Iterator[Engine]:
+    """An engine with a network `front`, without containers, that others know by name."""
+    running, _ = named_machine
+    running.docker("network", "create", "front")
+    yield running
+    running.remove_containers()
+    running.docker("network", "prune", "-f")
+
+
+@pytest.fixture
+def server(named_machine: tuple[Engine, Host]) -> Iterator[NameServer]:
+    """The host's name server: the neighbour of `named`'s host."""
+    with NameServer(named_machine[1], OUTSIDE_ADDRESS, {"a.example": "192.0.2.1", "b.corp.example": "192.0.2.2"}) as running:
+        yield running

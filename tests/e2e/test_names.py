@@ -1,64 +1,23 @@
-"""Containers know each other by name (semantics 3.9, Embedded DNS), whatever becomes of engine and resolver."""
+"""Containers know each other by name (semantics 3.9, Embedded DNS)."""
 
 import json
-import os
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.engines import Engine, processes
-from tests.hosts import OUTSIDE_ADDRESS, Host, join, until
+from tests.engines import Engine
+from tests.hosts import OUTSIDE_ADDRESS, Host
+from tests.named import box
 from tests.nameservers import NameServer, ask
 
 pytestmark = pytest.mark.kernel
 
 
-@pytest.fixture(scope="module")
-def named_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Host]]:
-    """A test host whose resolv.conf names the neighbour's name server, with a running engine."""
-    folder = tmp_path_factory.mktemp("m")
-    (folder / "resolv.conf").write_text(f"nameserver {OUTSIDE_ADDRESS}\nsearch corp.example\n")
-    with Host(folder / "host.net") as inside, Host(folder / "outside.net") as neighbour:
-        join(inside, neighbour)
-        with Engine(inside, folder / "e", f"--resolv-conf={folder}/resolv.conf") as running:
-            yield running, neighbour
-
-
 @pytest.fixture
-def engine(named_machine: tuple[Engine, Host]) -> Iterator[Engine]:
-    running, _ = named_machine
-    running.docker("network", "create", "front")
-    yield running
-    running.remove_containers()
-    running.docker("network", "prune", "-f")
-
-
-@pytest.fixture
-def neighbour(named_machine: tuple[Engine, Host]) -> Host:
-    return named_machine[1]
-
-
-@pytest.fixture
-def server(neighbour: Host) -> Iterator[NameServer]:
-    with NameServer(neighbour, OUTSIDE_ADDRESS, {"a.example": "192.0.2.1", "b.corp.example": "192.0.2.2"}) as running:
-        yield running
-
-
-def box(engine: Engine, name: str, *flags: str, network: str = "front") -> str:
-    """Run a container that does nothing; returns its address on the network."""
-    engine.docker("run", "-d", "--name", name, "--network", network, *flags, "busybox", "sleep", "1000")
-    return str(engine.inspect(name)["NetworkSettings"]["Networks"][network]["IPAddress"])
-
-
-def resolver_pid(engine: Engine) -> int:
-    return int(engine.api("GET", "/linkspan/dns/status")[1]["Pid"])
+def engine(named: Engine) -> Engine:
+    return named
 
 
 def test_the_names_of_a_container(engine: Engine) -> None:
@@ -125,7 +84,7 @@ def test_the_default_network_has_no_names(engine: Engine) -> None:
     assert "does not ask 127.0.0.11" in engine.try_linkspan("dns", "trace", "web", "--from", "plain").err
 
 
-def test_what_the_host_knows_the_container_knows(engine: Engine, server: NameServer, neighbour: Host) -> None:
+def test_what_the_host_knows_the_container_knows(engine: Engine, server: NameServer) -> None:
     box(engine, "client")
     assert "192.0.2.1" in engine.docker("exec", "client", "nslookup", "-type=a", "a.example")
     assert "192.0.2.2" in engine.docker("exec", "client", "nslookup", "-type=a", "b")  # by the search list
@@ -264,22 +223,6 @@ def test_an_internal_network_beside_another_one(engine: Engine, server: NameServ
     assert ask(engine.inside("client"), "a.example").code == "SERVFAIL"
 
 
-def test_many_that_come_and_go_at_once_while_the_resolver_is_killed(engine: Engine) -> None:
-    names = [f"box{number}" for number in range(10)]
-    box(engine, "client")
-    with ThreadPoolExecutor(5) as pool:
-        starting = [pool.submit(box, engine, name) for name in names]
-        for _ in range(3):
-            os.kill(resolver_pid(engine), signal.SIGKILL)
-            until(lambda: engine.api("GET", "/linkspan/dns/status")[1].get("Pid"), within=30, what="there is another one")
-        addresses = [each.result() for each in starting]
-        list(pool.map(lambda name: engine.docker("rm", "-f", name), names[:5]))
-    inside = engine.inside("client")
-    for number, name in enumerate(names):
-        assert ask(inside, name).addresses == ([addresses[number]] if number >= 5 else []), name
-    assert ask(engine.inside("box9"), "box8").addresses == [addresses[8]]
-
-
 def test_the_doctor_finds_and_mends_what_a_container_did_to_its_names(engine: Engine) -> None:
     web = box(engine, "web")
     box(engine, "client")
@@ -292,18 +235,6 @@ def test_the_doctor_finds_and_mends_what_a_container_did_to_its_names(engine: En
     assert ask(inside, "web").addresses == [web]
     assert ask(inside, "web", tcp=True).addresses == [web]
     assert "names-silent" not in engine.try_linkspan("doctor", "--json").out
-
-
-def test_a_resolver_that_hangs_is_replaced(engine: Engine) -> None:
-    web = box(engine, "web")
-    box(engine, "client")
-    former = resolver_pid(engine)
-    os.kill(former, signal.SIGSTOP)
-    late = box(engine, "late")  # what is told to it is not answered
-    until(lambda: not Path(f"/proc/{former}").exists(), within=30, what="it is ended")
-    inside = engine.inside("client")
-    assert ask(inside, "late").addresses == [late]
-    assert ask(inside, "web").addresses == [web]
 
 
 def test_who_serves_names_itself_keeps_port_53(engine: Engine) -> None:
@@ -341,107 +272,6 @@ def test_a_trace_tells_each_step(engine: Engine, server: NameServer) -> None:
     assert "2 containers" in engine.linkspan("dns", "status")
 
 
-def test_names_while_the_engine_restarts(engine: Engine) -> None:
-    web = box(engine, "web")
-    box(engine, "client")
-    inside, former = engine.inside("client"), resolver_pid(engine)
-    with asking(lambda: ask(inside, "web", timeout=5).addresses == [web]) as answers:
-        engine.restart()
-        engine.kill()
-        engine.start()
-        until(lambda: answers["good"] > 200, what="many questions are answered")
-    assert answers["bad"] == 0
-    assert resolver_pid(engine) == former, "it is the same resolver"
-    late = box(engine, "late")
-    assert ask(inside, "late").addresses == [late]
-    assert ask(engine.inside("late"), "web").addresses == [web]
-
-
-def test_names_that_change_while_no_engine_runs(engine: Engine) -> None:
-    web = box(engine, "web")
-    box(engine, "client")
-    box(engine, "brief")
-    inside, pid = engine.inside("client"), engine.inspect("brief")["State"]["Pid"]
-    engine.kill()
-    os.kill(pid, signal.SIGKILL)
-    assert ask(inside, "web").addresses == [web]
-    engine.start()
-    assert ask(inside, "web").addresses == [web]
-    assert ask(inside, "brief").code != "NOERROR"
-
-
-def test_a_resolver_that_is_killed_is_replaced_and_no_question_is_lost(engine: Engine) -> None:
-    web = box(engine, "web")
-    box(engine, "client")
-    inside = engine.inside("client")
-    with asking(lambda: ask(inside, "web", timeout=10).addresses == [web]) as answers:
-        for _ in range(3):
-            kill_resolver(engine, answers)
-    assert answers["bad"] == 0
-    late = box(engine, "late")
-    assert ask(inside, "late").addresses == [late]
-    assert "starting another one" in engine.log
-
-
-def kill_resolver(engine: Engine, answers: dict[str, int]) -> None:
-    """Kill it, and wait until another one has answered questions."""
-    former, count = resolver_pid(engine), answers["good"]
-    os.kill(former, signal.SIGKILL)
-    until(lambda: answers["good"] > count + 50, within=30, what="questions are answered again")
-    until(lambda: engine.api("GET", "/linkspan/dns/status")[1].get("Pid") not in (None, former), within=30)
-
-
-def test_engine_and_resolver_killed_together(engine: Engine) -> None:
-    web = box(engine, "web")
-    box(engine, "client")
-    inside, former = engine.inside("client"), resolver_pid(engine)
-    engine.kill()
-    os.kill(former, signal.SIGKILL)
-    engine.start()
-    assert ask(inside, "web").addresses == [web]
-    assert ask(inside, "web", tcp=True).addresses == [web]
-
-
-NEWER = "import sys, linkspan.resolver.messages as m; m.PROTOCOL = 99; from linkspan.__main__ import main; sys.exit(main())"
-"""An engine that does not speak with today's resolver but to take over from it."""
-
-
-def test_a_resolver_of_another_version_is_replaced_and_no_question_is_lost(engine: Engine) -> None:
-    web = box(engine, "web")
-    box(engine, "client")
-    inside, former, program = engine.inside("client"), resolver_pid(engine), engine.program
-    with asking(lambda: ask(inside, "web", timeout=10).addresses == [web]) as answers:
-        engine.stop()
-        engine.program = (sys.executable, "-c", NEWER)
-        try:
-            engine.start()
-            count = answers["good"]
-            until(lambda: answers["good"] > count + 50, within=30, what="questions are answered")
-            assert resolver_pid(engine) != former
-        finally:
-            engine.program = program
-            engine.restart()
-    assert answers["bad"] == 0
-    assert engine.docker("exec", "client", "ping", "-c", "1", "-W", "5", "web")
-
-
-def test_a_purge_ends_the_resolver(new_engine: Callable[..., Engine], tmp_path: Path) -> None:
-    hosts = tmp_path / "hosts"
-    engine = new_engine(f"--hosts-file={hosts}")
-    engine.docker("network", "create", "front")
-    box(engine, "web")
-    resolver, pid = resolver_pid(engine), engine.inspect("web")["State"]["Pid"]
-    engine.kill()
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: list(processes(engine.folder)) == [resolver], what="the container's monitor has ended")
-    assert "web.front" in hosts.read_text()
-    roots = ("--data-root", engine.folder / "data", "--exec-root", engine.folder / "run", "--config-file", engine.folder / "daemon.json")
-    engine.linkspan("daemon", *roots, *engine.flags, "--purge")
-    until(lambda: not processes(engine.folder), what="the resolver has ended")
-    assert not hosts.read_text()
-    engine.start()
-
-
 def test_the_servers_of_a_network_change_while_containers_are_on_it(
     new_engine: Callable[..., Engine], outside: Host, tmp_path: Path
 ) -> None:
@@ -459,19 +289,6 @@ def test_the_servers_of_a_network_change_while_containers_are_on_it(
         assert ask(inside, "a.example").addresses == ["192.0.2.1"]
         (tmp_path / "resolv.conf").write_text("nameserver 10.99.0.3\n")
         assert ask(inside, "a.example").addresses == ["192.0.2.2"], "the host's file is followed"
-
-
-def test_no_container_no_resolver(new_engine: Callable[..., Engine]) -> None:
-    engine = new_engine()
-    engine.docker("network", "create", "front")
-    assert engine.api("GET", "/linkspan/dns/status")[1] == {"Running": False}
-    box(engine, "web")
-    pid = resolver_pid(engine)
-    engine.docker("rm", "-f", "web")
-    until(engine.nothing_is_left, what="all is cleared away")
-    engine.stop()
-    until(lambda: not Path(f"/proc/{pid}").exists(), what="the resolver has nothing to do and ends with the engine")
-    engine.start()
 
 
 def test_the_default_network_with_names(new_engine: Callable[..., Engine]) -> None:
@@ -513,30 +330,3 @@ def test_domains_of_the_daemon_and_of_a_network(new_engine: Callable[..., Engine
     ):
         assert ask(engine.inside("client"), "x.corp.example").addresses == ["192.0.2.1"]
         assert ask(engine.inside("client"), "a.example").addresses == ["192.0.2.2"]
-
-
-class asking:  # noqa: N801  it reads as a verb
-    """While it lasts, a question is asked over and over; gives how many were answered well, and how many were not."""
-
-    def __init__(self, question: Callable[[], bool]) -> None:
-        self.answers = {"good": 0, "bad": 0}
-        self._question = question
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._ask, daemon=True)
-
-    def _ask(self) -> None:
-        while not self._over.is_set():
-            try:
-                good = self._question()
-            except OSError:
-                good = False
-            self.answers["good" if good else "bad"] += 1
-
-    def __enter__(self) -> dict[str, int]:
-        self._thread.start()
-        until(lambda: self.answers["good"], what="the first question is answered")
-        return self.answers
-
-    def __exit__(self, *error: Any) -> None:
-        self._over.set()
-        self._thread.join()

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,8 @@ import pytest
 from linkspan.runtime import oci
 from linkspan.runtime.monitor import Runtime
 from tests.containers import APPLETS, BUSYBOX, Bench, Scenario, processes_naming
-from tests.hosts import Host
+from tests.hosts import OUTSIDE_ADDRESS, Host
+from tests.kernel.resolvers import SECOND, Resolver
 
 SHORT = 20
 """Seconds that no test here comes near to; one that hangs ends."""
@@ -44,3 +45,21 @@ def on_bench(tmp_path: Path, host: Host) -> Scenario:
         asyncio.run(with_bench())
 
     return run
+
+
+@pytest.fixture
+def resolver(host: Host, outside: Host, tmp_path: Path) -> Iterator[Resolver]:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    outside.sh("ip", "addr", "add", f"{SECOND}/24", "dev", "eth0")
+    with Resolver(host, folder) as running:
+        running.resolv_conf.write_text(f"nameserver {OUTSIDE_ADDRESS}\n")
+        yield running
+
+
+@pytest.fixture
+def container(resolver: Resolver, tmp_path: Path) -> Iterator[Host]:
+    """A namespace with `lo` alone, whose names are served."""
+    with Host(tmp_path / "container.net") as inside:
+        resolver.serve("c1", inside)
+        yield inside

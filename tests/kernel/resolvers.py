@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,11 @@ from linkspan.resolver.link import Link
 from linkspan.resolver.listening import Listening
 from linkspan.resolver.units import Member, Network, Sandbox, Unit
 from tests.hosts import Host, Namespace, until
+from tests.nameservers import LOCAL
 
 NETWORK = Network(id="n", name="net")
+SECOND = "10.99.0.3"
+"""Another server outside."""
 
 
 class Resolver:
@@ -85,3 +89,14 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def open_asking(data: bytes, kind: socket.SocketKind = socket.SOCK_DGRAM) -> socket.socket:
+    """A socket to the name server, in this thread's namespace."""
+    caller = socket.socket(socket.AF_INET, kind)
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    caller.settimeout(20)
+    caller.connect((LOCAL, 53))
+    if data:
+        caller.sendall(data)
+    return caller
