@@ -52,10 +52,11 @@ class Forwarding:
         """
         ours = {name for name, _, _ in link.list_ours()}
         listeners = [name for name in sysctl.listeners() if name not in ours]
-        for name in listeners:
-            sysctl.put(f"net/ipv6/conf/{name}/accept_ra", "2")
         if listeners:
-            self._store.put_setting(LISTENERS, " ".join(listeners))
+            former = (self._store.setting(LISTENERS) or "").split()
+            self._store.put_setting(LISTENERS, " ".join(dict.fromkeys((*former, *listeners))))  # first: a crash must not lose it
+            for name in listeners:
+                sysctl.put(f"net/ipv6/conf/{name}/accept_ra", "2")
             logger.info("IPv6 is forwarded now; %s still listen(s) to routers (accept_ra=2)", ", ".join(listeners))
 
 
