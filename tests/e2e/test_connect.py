@@ -360,3 +360,25 @@ def test_a_dozen_networks(engine: Engine) -> None:
     engine.linkspan("run", "-d", "--name", "box", *(word for name in names for word in ("--network", name)), *SLEEP)
     assert list(addresses(engine)) == [f"eth{number}" for number in range(12)]
     assert list(seats(engine)) == names
+
+
+def test_a_network_that_gives_no_addresses(engine: Engine) -> None:
+    engine.docker("network", "create", "--ipam-driver", "none", "bare")
+    engine.docker("run", "-d", "--name", "box", "--network", "bare", *SLEEP)
+    assert (addresses(engine), default_route(engine), hosts(engine)) == ({}, [], [])
+    assert "eth0" in inside(engine, "ip", "-br", "link")
+    engine.docker("network", "connect", "one", "box")
+    assert (addresses(engine), default_route(engine)) == ({"eth1": "10.1.0.2/24"}, ["10.1.0.1"])
+
+
+def test_ports_of_a_container_that_started_without_a_way_out(engine: Engine, neighbour: Host) -> None:
+    engine.docker("network", "create", "--internal", "--subnet", "10.4.0.0/24", "closed")
+    engine.serve("box", "--network", "closed", "-p", "8080:80")
+    assert engine.inspect("box")["NetworkSettings"]["Ports"]["80/tcp"] is None
+    engine.docker("network", "connect", "one", "box")
+    assert b"box" in neighbour.ask_http(HOST_ADDRESS, 8080)
+    assert engine.inspect("box")["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"] == "8080"
+    assert "port is already allocated" in engine.refused("run", "-p", "8080:80", *SLEEP)
+    engine.kill()
+    engine.start()
+    assert b"box" in neighbour.ask_http(HOST_ADDRESS, 8080)
