@@ -81,7 +81,7 @@ def test_each_step_with_images_fails(lab: Lab, name: str, mode: Mode) -> None:
 
 
 @pytest.mark.parametrize("mode", [Mode.AFTER, Mode.CANCEL, Mode.FOR_GOOD])
-@pytest.mark.parametrize("name", ["start, published", "rm -f"])
+@pytest.mark.parametrize("name", ["start, published", "rm -f", "network create", "network rm"])
 def test_steps_fail_in_other_ways(lab: Lab, name: str, mode: Mode) -> None:
     assert Trial(lab, OPERATIONS[name]).run(mode, every=25) > 0
 

@@ -1,5 +1,7 @@
 """User-defined networks by the real docker client: making, showing, removing (semantics 3.6, 3.7)."""
 
+import contextlib
+import http.client
 import json
 import time
 from collections.abc import Callable
@@ -271,3 +273,35 @@ def test_a_subnet_that_the_host_uses_is_taken_with_a_warning_if_it_is_asked_for(
     status, answer = engine.api("POST", "/networks/create", {"Name": "other", "IPAM": {"Config": [{"Subnet": "10.99.0.64/26"}]}})
     assert status == 201
     assert "the subnet 10.99.0.64/26 overlaps what this host uses already (10.99.0.0/24)" in answer["Warning"]
+
+
+def test_a_crash_in_the_middle_leaves_no_network_half_made(engine: Engine) -> None:
+    """Whenever the engine is killed: what the next one lists has its bridge, and every bridge belongs to what it lists."""
+
+    def work(number: int) -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):  # the engine is killed meanwhile
+            for turn in range(20):
+                engine.api("POST", "/networks/create", {"Name": f"net{number}-{turn}"})
+                if turn % 2:
+                    engine.api("DELETE", f"/networks/net{number}-{turn}")
+
+    for enough in (3, 17, 31):
+        wanted = engine.log.count("network create") + enough
+        with ThreadPoolExecutor(4) as pool:
+            done = [pool.submit(work, number) for number in range(4)]
+            until(lambda: engine.log.count("network create") >= wanted, what="some networks are made")  # noqa: B023  waited for here
+            engine.kill()
+            for each in done:
+                each.result()
+        engine.start()
+        listed = {f"br-{identity}" for identity in engine.docker("network", "ls", "-q", "--filter", "type=custom").split()}
+        until(lambda: _bridges(engine) == listed, what="bridges and networks agree")  # noqa: B023
+        subnets = [shown(engine, identity.removeprefix("br-"))["IPAM"]["Config"][0]["Subnet"] for identity in sorted(listed)]
+        assert len(set(subnets)) == len(subnets)
+        engine.docker("network", "prune", "-f")
+
+
+def _bridges(engine: Engine) -> set[str]:
+    return {
+        line.split()[0] for line in engine.host.sh("ip", "-br", "link", "show", "type", "bridge").splitlines() if line.startswith("br-")
+    }

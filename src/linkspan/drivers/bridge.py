@@ -56,6 +56,8 @@ class BridgeDriver:
             link.create_bridge(name, mtu=network.mtu, mac=random_mac(hashlib.sha256(network.id.encode()).digest()))
         elif not link.is_bridge(name):
             raise Conflict(f"existing interface {name} is not a bridge")
+        elif not link.is_foreign(name):
+            link.revive(name)  # a removal that was not completed may have marked it
         ours = not link.is_foreign(name)
         bridge.learn_no_link_locals(name)
 

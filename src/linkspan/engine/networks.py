@@ -22,7 +22,7 @@ from linkspan.engine.sandboxes import Sandboxes
 from linkspan.engine.subnets import Subnets
 from linkspan.engine.views import NetworkView, Pruned
 from linkspan.errors import Conflict, EngineError, Forbidden, NotFound
-from linkspan.kernel import link
+from linkspan.kernel import survey
 from linkspan.kernel.thread import KernelThread
 from linkspan.model.endpoint import Endpoint
 from linkspan.model.network import PREDEFINED, Network
@@ -69,7 +69,7 @@ class Networks:
         """
         changed = self._predefined.open()
         self._subnets.load(self._store.networks())
-        ours = {name for name, _, _ in link.list_ours()}
+        ours = {name for name, state in survey.links().items() if state.ours and not state.doomed}
         for network in self._store.networks():
             if network.user_defined and network.bridge and network.bridge not in ours:
                 self._restore(network)
@@ -183,17 +183,12 @@ class Networks:
         left: tuple[str, ...] = ()
         with Undo() as undo:
             if not network.config_only:
-                undo.push(f"make network {network.name} again", partial(self._make_again, network))
+                undo.push(f"make network {network.name} again", partial(self._make, network))
                 left = self._drivers[network.driver].retire(network)
             self._store.delete_network(network.id)
         self._subnets.remove(network)
         self._loop.call_soon_threadsafe(self._retired.add, left)
         self._tell(network, "destroy")
-
-    def _make_again(self, network: Network) -> None:
-        if network.bridge and not network.adopted and link.index(network.bridge) is not None:
-            link.revive(network.bridge)
-        self._make(network)
 
     def _make(self, network: Network) -> None:
         with Undo() as undo:
