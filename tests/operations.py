@@ -167,7 +167,7 @@ def on(name: str) -> Attachment:
 
 def reserved(line: str) -> bool:
     """The address that a container was given stays its own until it is removed."""
-    return line.startswith(("rows + address ", "rows + endpoint <box.endpoint>", "memory + endpoint <box.endpoint>"))
+    return line.startswith(("rows + address ", "rows + endpoint <box.", "memory + endpoint <box."))
 
 
 def started(*before: Work, mode: str = "bridge", **more: Any) -> Operation:
