@@ -288,7 +288,9 @@ def runtime_of_script(bench: Bench, script: str) -> Runtime:
 def test_a_runtime_that_ends_without_a_word_is_described(on_bench: Scenario) -> None:
     async def scenario(bench: Bench) -> None:
         bench.runtime = runtime_of_script(bench, "")
-        with pytest.raises(EngineError, match=r"ended without a word \(exit status 0; it left .*config\.json, .*monitor\.pid"):
+        with pytest.raises(
+            EngineError, match=r"was killed, or ended without a word \(exit status 0; it left .*config\.json, .*monitor\.pid"
+        ):
             await bench.runtime.create(bench.launch("true"))
 
     on_bench(scenario)

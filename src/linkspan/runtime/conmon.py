@@ -180,14 +180,17 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
 
 
 def _silence(folder: Folder, status: int | None) -> str:
-    """Say how far a monitor got that did not say it itself."""
+    """Say how far a monitor got that did not say it itself.
+
+    conmon (2.1.6) passes on what the runtime wrote; so the runtime wrote nothing, as when a signal ends it, or conmon itself was killed.
+    """
     seen = [f"exit status {status}"]
     try:
         seen.append(f"it left {', '.join(sorted(os.listdir(folder.bundle))) or 'nothing'}")  # noqa: PTH208  names
         seen += [f"{path.name}: {text}" for path in (folder.exit_code, folder.runtime_log) if path.exists() and (text := _end_of(path))]
     except OSError as error:
         seen.append(f"its folder: {error.strerror}")
-    return f"the monitor ended without a word ({'; '.join(seen)})"
+    return f"the runtime or its monitor was killed, or ended without a word ({'; '.join(seen)})"
 
 
 def refused(prefix: str, error: CommandFailed) -> EngineError:
