@@ -188,6 +188,7 @@ def _inside_settings(endpoint: Endpoint) -> dict[str, str]:
     if any(address.version == 6 for address in endpoint.addresses):
         # Addresses and routes are ours to give; nobody else has them, so that nobody need be asked before they are used.
         settings = {f"{own}/disable_ipv6": "0", f"{own}/accept_ra": "0", f"{own}/accept_dad": "0"}
+        settings[f"{own}/addr_gen_mode"] = "0"  # the link-local address follows from the MAC: the guard knows it so
     else:
         settings = {f"{own}/disable_ipv6": "1"}
     return settings | endpoint.settings
