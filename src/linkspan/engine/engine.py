@@ -120,10 +120,10 @@ async def _assemble(config: Config, store: Store, kernel: KernelThread, claims: 
 
     await images.open()
     await kernel.run(partial(_open_networks, rules, sandboxes, networks))
-    networks.follow()
     upkeep = Upkeep(config, store, kernel, (sandboxes, files, runtime, lifecycle, cleanup), (rules, drivers))
     await upkeep.open()
     await images.discard_unused_roots(facade.users)
+    networks.follow()
     system = System(config=config, lacking=_lacking(rules), store=store, images=images, runtime=choice, tools=Tools(choice))
     return Engine(
         config=config,

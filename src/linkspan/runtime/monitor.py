@@ -38,6 +38,8 @@ _PATIENCE = 5.0
 """Seconds that a monitor gets to end after its container, before it is killed."""
 _MOMENT = 0.01
 """Seconds between two looks at what cannot be waited for."""
+_AGAIN = 0.5
+"""Seconds before what failed is tried again."""
 _LARGEST_SIZE = 1000
 """Of a terminal, in characters: conmon ignores more."""
 
@@ -278,9 +280,16 @@ class Runtime:
 
     async def _drain_at_end(self, container_id: str, folder: Folder) -> None:
         """When the process is gone, take its last output off the monitor, however slow the clients are: it ends after that."""
-        if pid := _number(folder.process_pid):
-            await process.wait_gone(pid, process.start_time(pid))
-            self._unbind(container_id)
+        pid = _number(folder.process_pid)
+        while pid:
+            try:
+                await process.wait_gone(pid, process.start_time(pid))
+            except KernelError as error:
+                logger.warning("the end of container %s is not seen yet: %s", container_id[:12], error)
+                await asyncio.sleep(_AGAIN)
+            else:
+                self._unbind(container_id)
+                return
 
     async def _end_monitor(self, folder: Folder) -> None:
         pid = _number(folder.monitor_pid) or 0
