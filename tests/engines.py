@@ -209,7 +209,7 @@ class Engine:
         ids = self.docker("ps", "-aq").split()
         if ids:
             self.docker("rm", "-f", *ids)
-        until(self.nothing_is_left, what="what the containers left is cleared away")
+        until(self.nothing_is_left, within=30, what="what the containers left is cleared away")
 
     def nothing_is_left(self) -> bool:
         """Whether no container has left an interface, a namespace, a monitor's folder or one of its own."""

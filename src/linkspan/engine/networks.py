@@ -48,6 +48,7 @@ class Networks:
         parts: tuple[Sandboxes, Events, Resolution],
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._watches = config.repair
         self._store = store
         self._kernel = kernel
         self._drivers = drivers
@@ -141,7 +142,9 @@ class Networks:
         return network.id, warnings
 
     def follow(self) -> None:
-        """Look from now on, now and then, whether what comes on the host overlaps a network; the log says so."""
+        """Look from now on whether what comes on the host overlaps a network; the log says so. Not where the host is not to be watched."""
+        if not self._watches:
+            return
         self._loop.add_reader(self._subnets.fd, self._heard)
         self._heard()
 
