@@ -19,6 +19,8 @@ restart; an engine serves as soon as it lists its containers. Memory is the prop
 of the engine linkspan, or dockerd and containerd together; of a container its conmon or containerd-shim.""",
     "Networks": """Both commands include the docker client, twice. linkspan deletes the bridge after the answer. dockerd's
 pools hold about thirty networks, so that 500 are linkspan's alone.""",
+    "Names": """Questions for one another's names, asked in the containers' namespaces by one small program; both engines answer from
+their memory and ask nobody. dockerd's answers come from dockerd itself, whose memory is in the section above.""",
     "Traffic": """The outside is a namespace on a veth cable to the engine's host, so that no wire hides the cost of the way inside:
 what is a third of a round trip here is nothing on a network of 100 µs. Throughput is one TCP stream of iperf3; a round trip is one
 byte there and one back; connections are made one after another by one caller. For the latter dockerd runs with

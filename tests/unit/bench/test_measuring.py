@@ -6,7 +6,8 @@ import pytest
 
 from bench import charts, spans
 from bench.profile import Run, Span, summary
-from bench.rows import ROWS, Limit, below, number, share, times
+from bench.rows import ROWS, SECTIONS, Limit, below, number, share, times
+from bench.words import NOTES
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,10 @@ from bench.rows import ROWS, Limit, below, number, share, times
 )
 def test_a_figure_is_judged_by_what_is_asked_of_it(limit: Limit, ours: float, theirs: float | None, verdict: str) -> None:
     assert limit.verdict(ours, theirs) == verdict
+
+
+def test_every_section_of_the_report_has_its_words() -> None:
+    assert NOTES.keys() == SECTIONS.keys()
 
 
 def test_the_limits_of_the_report_read_as_they_are_meant() -> None:
