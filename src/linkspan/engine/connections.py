@@ -134,8 +134,7 @@ class Connections:
         self, container: Container, present: tuple[Endpoint, ...], former: tuple[Endpoint, ...], namespace: Path, undo: Undo
     ) -> None:
         """Let routes, ports and names follow the endpoints that the container has now, and record them."""
-        ordered = self._ordered(container, present)
-        led = self._endpoints.reroute(container, ordered, former, namespace, undo)
+        led = self._endpoints.reroute(container, self._endpoints.in_order(container, present), former, namespace, undo)
         publishes = self._sandboxes.openings.move(container, former, led, undo)
         self._files.follow(container, former, led, undo)
         gone = [endpoint for endpoint in former if endpoint.id not in {kept.id for kept in led}]
@@ -146,11 +145,6 @@ class Connections:
             for endpoint in gone:
                 self._store.delete_endpoint(endpoint.id)
             self._store.put_container(replace(container, publishes=publishes))
-
-    def _ordered(self, container: Container, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
-        by_network = {endpoint.network: endpoint for endpoint in endpoints}
-        networks = (network.id for _, network in self._attachments.of(container) if network)
-        return tuple(by_network[network] for network in networks if network in by_network)
 
     def _unplug(self, gone: list[Endpoint], namespace: Path, undo: Undo) -> None:
         for endpoint in gone:

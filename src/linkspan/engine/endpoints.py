@@ -43,7 +43,11 @@ class Endpoints:
 
     def of(self, container: Container) -> tuple[Endpoint, ...]:
         """Return the container's endpoints in the order in which their networks were asked for."""
-        found = {endpoint.network: endpoint for endpoint in self._store.endpoints_of(container.id)}
+        return self.in_order(container, self._store.endpoints_of(container.id))
+
+    def in_order(self, container: Container, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+        """Return those of the endpoints whose networks the container is on, in the order in which they were asked for."""
+        found = {endpoint.network: endpoint for endpoint in endpoints}
         networks = (network.id for _, network in self.attachments.of(container) if network)
         return tuple(found[network] for network in networks if network in found)
 
@@ -189,9 +193,9 @@ class Endpoints:
             sandbox=container.id,
             mac=attachment.mac or random_mac(os.urandom(6)),
             address=given if isinstance(given, IPv4Interface) else None,
-            gateway=self._gateway4(network) if given else None,
+            gateway=way if given and isinstance(way := self._way_out(4, network), IPv4Address) else None,
             address6=given6 if isinstance(given6, IPv6Interface) else None,
-            gateway6=self._gateway6(network) if given6 else None,
+            gateway6=way if given6 and isinstance(way := self._way_out(6, network), IPv6Address) else None,
             link_local=tuple(map(_link_local, attachment.link_local)),
             host_interface=f"veth{endpoint_id[:7]}",
             guarded=container.spec.security.anti_spoofing,
@@ -221,18 +225,11 @@ class Endpoints:
         other = self._config.default_gateway if network.name == "bridge" and pool.subnet.version == 4 else None
         return other or pool.gateway
 
-    def _gateway4(self, network: Network) -> IPv4Address | None:
-        pool = network.pool(4)
-        if pool is None or network.internal or network.gateway_mode is GatewayMode.ISOLATED:
+    def _way_out(self, version: int, network: Network) -> IPAddress | None:
+        pool = network.pool(version)
+        if pool is None or network.internal or network.mode(version) is GatewayMode.ISOLATED:
             return None
-        gateway = self._gateway(network, pool)
-        return gateway if isinstance(gateway, IPv4Address) else None
-
-    def _gateway6(self, network: Network) -> IPv6Address | None:
-        pool = network.pool(6)
-        if pool is None or network.internal or network.gateway_mode6 is GatewayMode.ISOLATED:
-            return None
-        return pool.gateway if isinstance(pool.gateway, IPv6Address) else None
+        return self._gateway(network, pool)
 
     def _named(self, joined: Sequence[Joined], endpoints: Sequence[Endpoint]) -> list[Endpoint]:
         """Give those that are not plugged in their names: eth0, eth1, … in the order in which the networks were asked for."""

@@ -27,7 +27,7 @@ class Forwarding:
     def need(self, network: Network) -> None:
         """See to it that the host forwards what comes and goes by this network; its rules must be there already."""
         for key in self.wanted([network]):
-            if sysctl.has_ipv6() if key == FORWARDING6 else True:
+            if key != FORWARDING6 or sysctl.has_ipv6():
                 self._switch_on(key)
 
     def wanted(self, networks: Iterable[Network]) -> dict[str, str]:

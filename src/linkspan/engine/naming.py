@@ -9,7 +9,7 @@ from linkspan.config import Config
 from linkspan.model.attachment import Attachment
 from linkspan.model.container import Container
 from linkspan.model.endpoint import Endpoint
-from linkspan.model.network import GatewayMode, IPAddress, Network
+from linkspan.model.network import IPAddress, Network
 from linkspan.plan import dns_options
 from linkspan.plan.interfaces import Candidate, preferred
 from linkspan.resolver import units
@@ -117,11 +117,7 @@ def _host_names(networks: Sequence[Network], config: Config) -> dict[str, tuple[
 
 def _gateways(network: Network) -> tuple[IPAddress, ...]:
     """Return the host's own addresses on a network, which its containers reach the host by."""
-    if not network.addressed:
-        return ()
-    modes = {4: network.gateway_mode, 6: network.gateway_mode6}
-    pools = [pool for pool in network.subnets if pool.gateway and modes[pool.subnet.version] is not GatewayMode.ISOLATED]
-    return tuple(pool.gateway for pool in pools if pool.gateway)
+    return tuple(address.ip for address in network.bridge_addresses) if network.addressed else ()
 
 
 def _servers(place: Place, config: Config, networks: Sequence[Network]) -> tuple[Server, ...] | None:

@@ -109,14 +109,16 @@ class Planner:
             return ()
         wanted = network_config.wishes(request, ipv6=network.ipv6)
         pools = []
-        for version, enabled, mode in ((4, network.ipv4, network.gateway_mode), (6, network.ipv6, network.gateway_mode6)):
+        for version, enabled in ((4, network.ipv4), (6, network.ipv6)):
             wishes = [wish for wish in wanted if wish.version == version] if enabled else []
             if len(wishes) > 1:
                 raise Forbidden("bridge driver doesn't support multiple subnets")
             if enabled:
                 wish = wishes[0] if wishes else Wish(version=version)
                 network_config.check_subnet(wish.subnet)
-                pools.append(network_config.pool(wish, self._subnets.subnet(wish), gateway=mode is not GatewayMode.ISOLATED))
+                pools.append(
+                    network_config.pool(wish, self._subnets.subnet(wish), gateway=network.mode(version) is not GatewayMode.ISOLATED)
+                )
         return tuple(pools)
 
     def _overlaps(self, network: Network) -> Iterator[str]:

@@ -194,7 +194,10 @@ def _forget_conversations(publishes: Sequence[Publish]) -> None:
     """Let the next packet of each caller of a UDP port meet the rules as they are now: only the first one of a conversation does."""
     ports = [publish for publish in publishes if publish.port.protocol == "udp"]
     if ports:
-        everywhere: dict[int, Sequence[IPAddress]] = {4: address.local(), 6: address.local6()}
+        families = {publish.host_ip.version for publish in ports if publish.host_ip.is_unspecified}
+        everywhere: dict[int, Sequence[IPAddress]] = {
+            version: address.local() if version == 4 else address.local6() for version in families
+        }
         chosen = (
             (everywhere[publish.host_ip.version] if publish.host_ip.is_unspecified else [publish.host_ip], publish.host_port)
             for publish in ports
