@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from linkspan.kernel.netlink import translated
+from linkspan.kernel.netlink import attributes, messages, translated
 
 _NETLINK_NETFILTER = 12
 _SO_ATTACH_FILTER = 26
@@ -164,14 +164,9 @@ class Changes:
 
 def route_changes(datagram: bytes, uplinks: Collection[int] = ()) -> Iterator[Change]:
     """Yield what a datagram of rtnetlink tells; what cannot be read is left out. `uplinks` are interfaces that default routes lead to."""
-    offset = 0
     with contextlib.suppress(struct.error):
-        while offset + 16 <= len(datagram):
-            length, kind = struct.unpack_from("=IH", datagram, offset)
-            if length < 16:
-                return
-            yield from _change(kind, datagram[offset + 16 : offset + length], uplinks)
-            offset += (length + 3) & ~3
+        for kind, body in messages(datagram):
+            yield from _change(kind, body, uplinks)
 
 
 def _change(kind: int, body: bytes, uplinks: Collection[int]) -> Iterator[Change]:
@@ -184,25 +179,14 @@ def _change(kind: int, body: bytes, uplinks: Collection[int]) -> Iterator[Change
     elif kind == _DELADDR:
         yield Change(What.ADDRESS, _interface(struct.unpack_from("=I", body, _IFADDR_INDEX)[0]))
     elif kind == _DELROUTE:
-        out = _attribute(body, _RTMSG, _RTA_OIF)
+        out = attributes(body, _RTMSG).get(_RTA_OIF)
         yield Change(What.ROUTE, _interface(struct.unpack_from("=I", out)[0]) if out else "")
     elif kind == _NEWNETCONF:
         yield Change(What.FORWARDING)
 
 
 def _name(body: bytes) -> str:
-    return _attribute(body, _IFINFO, _IFLA_IFNAME).rstrip(b"\0").decode(errors="replace")
-
-
-def _attribute(body: bytes, offset: int, wanted: int) -> bytes:
-    while offset + 4 <= len(body):
-        length, kind = struct.unpack_from("=HH", body, offset)
-        if kind == wanted:
-            return body[offset + 4 : offset + length]
-        if length < 4:
-            break
-        offset += (length + 3) & ~3
-    return b""
+    return attributes(body, _IFINFO).get(_IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
 
 
 def _interface(index: int) -> str:

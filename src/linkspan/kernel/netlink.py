@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import struct
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -176,6 +177,17 @@ def _raw(data: bytes) -> Iterator[dict[str, Any]]:
         offset += (length + 3) & ~3
 
 
+def messages(datagram: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the kind and the body of each message in a datagram that nobody asked for; it ends where it cannot be read on."""
+    offset = 0
+    while offset + 16 <= len(datagram):
+        length, kind = struct.unpack_from("=IH", datagram, offset)
+        if length < 16:
+            return
+        yield kind, datagram[offset + 16 : offset + length]
+        offset += (length + 3) & ~3
+
+
 def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
     """Return the attributes behind the fixed part of a message (up to `offset`), or inside another one; of several of a kind the last."""
     found: dict[int, bytes] = {}
@@ -186,6 +198,11 @@ def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
         found[kind & 0x3FFF] = data[offset + 4 : offset + length]
         offset += (length + 3) & ~3
     return found
+
+
+def number(attribute: bytes | None) -> int:
+    """Return the number in an attribute of four bytes, 0 if it is not there."""
+    return int.from_bytes(attribute[:4], sys.byteorder) if attribute else 0
 
 
 _thread = threading.local()

@@ -6,7 +6,6 @@ The first three act in the namespace of the calling thread, which is the host's.
 import errno
 import socket
 import struct
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP
 
 from linkspan.kernel import link, netns, route
-from linkspan.kernel.netlink import RouteSocket, attributes, host, translated
+from linkspan.kernel.netlink import RouteSocket, attributes, host, number, translated
 from linkspan.model.endpoint import DOOMED_GROUP, OUR_GROUP
 from linkspan.model.host import InsideState, LinkState
 from linkspan.model.network import IPAddress, IPInterface, IPNetwork
@@ -125,7 +124,7 @@ def _state(body: bytes) -> LinkState:
     found = attributes(body, _LINK_HEAD)
     information = attributes(found.get(_LINK_INFORMATION, b""))
     port = attributes(information.get(_PORT_SETTINGS, b"")) if information.get(_PORT_KIND, b"").startswith(b"bridge\0") else {}
-    group = _number(found.get(_LINK_GROUP))
+    group = number(found.get(_LINK_GROUP))
     return LinkState(
         name=_text(found[_LINK_NAME]),
         index=index,
@@ -133,8 +132,8 @@ def _state(body: bytes) -> LinkState:
         ours=group in (OUR_GROUP, DOOMED_GROUP),
         doomed=group == DOOMED_GROUP,
         up=bool(flags & IFF_UP),
-        mtu=_number(found.get(_LINK_MTU)),
-        master=_number(found.get(_LINK_MASTER)),
+        mtu=number(found.get(_LINK_MTU)),
+        master=number(found.get(_LINK_MASTER)),
         hairpin=any(port.get(_PORT_HAIRPIN, b"")),
         isolated=any(port.get(_PORT_ISOLATED, b"")),
     )
@@ -175,12 +174,12 @@ def _route(body: bytes) -> Route:
     found = attributes(body, _ROUTE_HEAD)
     network, ip = (IPv6Network, IPv6Address) if family == socket.AF_INET6 else (IPv4Network, IPv4Address)
     gateway = found.get(_GATEWAY)
-    own = _number(found.get(_INTERFACE))
+    own = number(found.get(_INTERFACE))
     return Route(
         subnet=network((found.get(_TARGET) or bytes(16 if family == socket.AF_INET6 else 4), prefix)),
         interfaces=(*filter(None, [own]), *_hops(found.get(_SEVERAL, b""))),
         unicast=kind == _UNICAST,
-        mtu=_number(attributes(found.get(_METRICS, b"")).get(_METRIC_MTU)),
+        mtu=number(attributes(found.get(_METRICS, b"")).get(_METRIC_MTU)),
         gateway=ip(gateway) if gateway else None,
     )
 
@@ -191,10 +190,6 @@ def _hops(data: bytes) -> Iterator[int]:
         length, _, _, index = struct.unpack_from("=HBBi", data)
         yield index
         data = data[max((length + 3) & ~3, 8) :]
-
-
-def _number(data: bytes | None) -> int:
-    return int.from_bytes(data[:4], sys.byteorder) if data else 0
 
 
 def _text(data: bytes) -> str:

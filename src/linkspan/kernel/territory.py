@@ -7,7 +7,6 @@ each answer (rtnetlink(7), RTMGRP_*). Nobody is told of the routes that go with 
 
 import contextlib
 import errno
-import os
 import socket
 import struct
 import time
@@ -18,15 +17,15 @@ from ipaddress import IPv4Network, IPv6Network
 from itertools import chain
 from typing import NamedTuple
 
-from linkspan.kernel.netlink import translated
+from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_DELROUTE, RTM_GETADDR, RTM_GETROUTE, RTM_NEWADDR, RTM_NEWROUTE
+from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-Subnet = IPv4Network | IPv6Network
+from linkspan.kernel.netlink import RouteSocket, attributes, messages, number, translated
+from linkspan.model.network import IPNetwork
 
 _GROUPS = 0x10 | 0x40 | 0x100 | 0x400
 """RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE."""
-_NEWADDR, _DELADDR, _GETADDR, _NEWROUTE, _DELROUTE, _GETROUTE = 20, 21, 22, 24, 25, 26
-_DONE, _ERROR = 3, 2
-_REQUEST_DUMP, _INTERRUPTED = 0x301, 0x10
 _CLONED = 0x200
 _UNICAST, _LOCAL = 1, 2
 _DESTINATION, _INTERFACE, _PRIORITY, _TABLE = 1, 4, 6, 15
@@ -37,14 +36,12 @@ _BUFFER = 2 << 20
 _LARGEST = 1 << 16
 _FRESH = 30.0
 """Seconds after which it is asked for anew."""
-_ATTEMPTS = 20
-_PATIENCE = 60
 
 
 class Place(NamedTuple):
     """A subnet that the host uses: an address of its own, or where a route leads."""
 
-    subnet: Subnet
+    subnet: IPNetwork
     interface: int
     """The index of the interface; 0: of none, or of several."""
     table: int
@@ -89,7 +86,7 @@ class Territory:
             complete = self._follow()
             if anew or not complete or time.monotonic() - self._asked > _FRESH:
                 self._asked = time.monotonic()
-                self._replace({place for _, place in _everything()})
+                self._replace(set(_everything()))
 
     def _follow(self) -> bool:
         """Read what has changed; returns whether the kernel could tell all of it."""
@@ -104,13 +101,17 @@ class Territory:
                     raise
                 complete = False
                 continue
-            for kind, place in _places(datagram):
-                if kind in (_NEWADDR, _NEWROUTE):
-                    self._add(place)
-                else:
-                    self._remove(place)
-                    if kind == _DELADDR:
-                        self._left(place)
+            for kind, body in messages(datagram):
+                if (place := _place(kind, body)) is not None:
+                    self._hear(kind, place)
+
+    def _hear(self, kind: int, place: Place) -> None:
+        if kind in (RTM_NEWADDR, RTM_NEWROUTE):
+            self._add(place)
+            return
+        self._remove(place)
+        if kind == RTM_DELADDR:
+            self._left(place)
 
     def _left(self, address: Place) -> None:
         """An interface that has lost its last address has lost its routes before, if it went with it: nobody is told of those."""
@@ -139,54 +140,25 @@ class Territory:
             self._went.append(place)
 
 
-def _everything() -> list[tuple[int, Place]]:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as asking:
-        asking.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _PATIENCE, 0))
-        asking.bind((0, 0))
-        questions = ((_GETADDR, socket.AF_INET), (_GETADDR, socket.AF_INET6), (_GETROUTE, socket.AF_INET), (_GETROUTE, socket.AF_INET6))
-        return [found for kind, family in questions for found in _dump(asking, kind, family)]
+def _everything() -> Iterator[Place]:
+    with RouteSocket() as asking:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for kind, asked, question in ((RTM_NEWADDR, RTM_GETADDR, ifaddrmsg()), (RTM_NEWROUTE, RTM_GETROUTE, rtmsg())):
+                question["family"] = family
+                yield from filter(None, (_place(kind, body) for body in asking.dump_raw(asked, question)))
 
 
-def _dump(asking: socket.socket, kind: int, family: int) -> list[tuple[int, Place]]:
-    for _ in range(_ATTEMPTS):
-        body = struct.pack("=BBBBI", family, 0, 0, 0, 0) if kind == _GETADDR else struct.pack("=BBBBBBBBI", family, *bytes(7), 0)
-        asking.send(struct.pack("=IHHII", 16 + len(body), kind, _REQUEST_DUMP, 0, 0) + body)
-        found: list[tuple[int, Place]] = []
-        whole = going = True
-        while going:
-            datagram = asking.recv(_LARGEST)
-            for message, flags, content in _messages(datagram):
-                whole = whole and not flags & _INTERRUPTED
-                if message == _ERROR and (code := -struct.unpack_from("=i", content)[0]):
-                    raise OSError(code, os.strerror(code))
-                going = going and message not in (_DONE, _ERROR)
-            found += _places(datagram)
-        if whole:
-            return found
-    raise OSError(errno.EINTR, "it changes faster than the kernel tells it")
+def _place(kind: int, body: bytes) -> Place | None:
+    """Return what a message tells of an address or a route, None if that is no matter to networks."""
+    read = _READERS.get(kind)
+    with contextlib.suppress(struct.error, ValueError):
+        place = read(body) if read else None
+        if place is not None and _matters(place.subnet):
+            return place
+    return None
 
 
-def _messages(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:
-    offset = 0
-    while offset + 16 <= len(datagram):
-        length, kind, flags = struct.unpack_from("=IHH", datagram, offset)
-        if length < 16:
-            return
-        yield kind, flags, datagram[offset + 16 : offset + length]
-        offset += (length + 3) & ~3
-
-
-def _places(datagram: bytes) -> Iterator[tuple[int, Place]]:
-    """Yield what a datagram tells of addresses and routes, with the kind of the message; what is no matter to networks is left out."""
-    for kind, _, body in _messages(datagram):
-        read = _READERS.get(kind)
-        with contextlib.suppress(struct.error, ValueError):
-            place = read(body) if read else None
-            if place is not None and _matters(place.subnet):
-                yield kind, place
-
-
-def _matters(subnet: Subnet) -> bool:
+def _matters(subnet: IPNetwork) -> bool:
     """Whether it is neither a default route, also in disguise, nor of addresses that no network can have."""
     first = subnet.network_address
     return subnet.prefixlen >= _SHORTEST and not (first.is_link_local or first.is_multicast or first.is_loopback)
@@ -196,36 +168,24 @@ def _route(body: bytes) -> Place | None:
     family, length, _, _, table, _, _, kind, flags = struct.unpack_from("=BBBBBBBBI", body)
     if kind not in (_UNICAST, _LOCAL) or flags & _CLONED or family not in (socket.AF_INET, socket.AF_INET6):
         return None  # what leads nowhere (blackhole) is in nobody's way
-    attributes = dict(_attributes(body, 12))
-    if _DESTINATION not in attributes:
+    found = attributes(body, 12)
+    if _DESTINATION not in found:
         return None  # a default route
-
-    def number(attribute: int, default: int = 0) -> int:
-        return int.from_bytes(attributes[attribute], "little" if struct.pack("=H", 1)[0] else "big") if attribute in attributes else default
-
-    return Place(_subnet(attributes[_DESTINATION], length), number(_INTERFACE), number(_TABLE, table), number(_PRIORITY))
+    subnet = _subnet(found[_DESTINATION], length)
+    return Place(subnet, number(found.get(_INTERFACE)), number(found.get(_TABLE)) or table, number(found.get(_PRIORITY)))
 
 
 def _address(body: bytes) -> Place | None:
     family, _, _, _, index = struct.unpack_from("=BBBBI", body)
-    attributes = dict(_attributes(body, 8))
-    own = attributes.get(_LOCAL_ADDRESS) or attributes.get(_ADDRESS)
+    found = attributes(body, 8)
+    own = found.get(_LOCAL_ADDRESS) or found.get(_ADDRESS)
     if own is None or family not in (socket.AF_INET, socket.AF_INET6):
         return None
     return Place(_subnet(own, 8 * len(own)), index, 0)
 
 
-def _subnet(packed: bytes, length: int) -> Subnet:
+def _subnet(packed: bytes, length: int) -> IPNetwork:
     return IPv4Network((packed, length)) if len(packed) == 4 else IPv6Network((packed, length))
 
 
-def _attributes(body: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
-    while offset + 4 <= len(body):
-        length, kind = struct.unpack_from("=HH", body, offset)
-        if length < 4:
-            return
-        yield kind & 0x3FFF, body[offset + 4 : offset + length]
-        offset += (length + 3) & ~3
-
-
-_READERS = {_NEWROUTE: _route, _DELROUTE: _route, _NEWADDR: _address, _DELADDR: _address}
+_READERS = {RTM_NEWROUTE: _route, RTM_DELROUTE: _route, RTM_NEWADDR: _address, RTM_DELADDR: _address}
