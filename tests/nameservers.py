@@ -163,3 +163,13 @@ def _bound(kind: socket.SocketKind, address: str) -> socket.socket:
     if kind == socket.SOCK_STREAM:
         server.listen(64)
     return server
+
+
+def decoded(name: bytes) -> str:
+    """Return a name of the wire as people write it."""
+    labels, offset = [], 0
+    while offset < len(name) and (length := name[offset]):
+        label = name[offset + 1 : offset + 1 + length].decode("utf-8", "backslashreplace")
+        labels.append(label.replace(".", "\\.") if label.isprintable() else repr(label)[1:-1])
+        offset += 1 + length
+    return ".".join(labels)

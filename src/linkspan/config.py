@@ -80,6 +80,11 @@ class Config:
         return self.hosts or (f"unix://{self.exec_root}/linkspan.sock",)
 
     @property
+    def namespaces(self) -> Path:
+        """The folder of the files that network namespaces are bound to, each named by its sandbox."""
+        return self.exec_root / "netns"
+
+    @property
     def pid_path(self) -> Path:
         return self.pidfile or self.exec_root / "linkspan.pid"
 

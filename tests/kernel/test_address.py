@@ -1,7 +1,7 @@
 """Addresses and routes."""
 
 import json
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
 from pathlib import Path
 from typing import Any
 
@@ -128,20 +128,6 @@ class TestRoutes:
         others = (IPv4Network("10.99.0.0/24"), IPv4Network("192.168.7.0/24"), IPv4Network("192.168.8.0/24"))
         assert host.run(lambda: route.connected_subnets("br0")) == others
         assert set(host.run(lambda: route.connected_subnets("gone"))) == {*others, GATEWAY.network}
-
-    def test_the_destinations_of_all_tables_and_of_one_family_are_listed(self, host: Host, outside: Host) -> None:
-        host.run(lambda: bridge_with(GATEWAY))
-        host.run(lambda: address.add("br0", GATEWAY6))
-        host.sh("ip", "route", "add", "default", "via", "10.99.0.2")
-        host.sh("ip", "route", "add", "192.168.9.0/24", "via", "10.99.0.2", "table", "77")
-        host.sh("ip", "route", "add", "unreachable", "fd00:9::/48", "table", "77")
-
-        assert host.run(lambda: route.destinations(4, except_interface="br0")) == (
-            IPv4Network("10.99.0.0/24"),
-            IPv4Network("192.168.9.0/24"),
-        )
-        assert GATEWAY.network in host.run(lambda: route.destinations(4))
-        assert host.run(lambda: route.destinations(6)) == (IPv6Network("fd00:9::/48"), GATEWAY6.network)
 
     def test_a_host_with_no_link_has_none(self, host: Host) -> None:
         assert host.run(lambda: route.connected_subnets("br0")) == ()

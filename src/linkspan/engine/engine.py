@@ -162,7 +162,12 @@ def _open_networks(rules: Firewall, sandboxes: Sandboxes, networks: Networks) ->
 
 def _make_roots(config: Config) -> None:
     """Make the engine's folders: nobody but root looks into them, and the socket's group only passes through."""
-    private = (config.data_root, config.data_root / "containers", *(config.exec_root / name for name in ("netns", "monitor", "runtime")))
+    private = (
+        config.data_root,
+        config.data_root / "containers",
+        config.namespaces,
+        *(config.exec_root / name for name in ("monitor", "runtime")),
+    )
     modes = dict.fromkeys(private, 0o700) | {config.exec_root: 0o711}
     for folder, mode in modes.items():
         _make_folder(folder, mode)

@@ -144,8 +144,7 @@ class ContainerFiles:
 
     def _own_rows(self, container: Container, endpoints: Iterable[Endpoint]) -> list[tuple[str, str]]:
         names = full_name(self.hostname(container), container.spec.domainname)
-        addresses = (address for endpoint in endpoints for address in (endpoint.address, endpoint.address6))
-        return [(address_text(address), names) for address in addresses if address]
+        return [(str(ip), names) for endpoint in endpoints for ip in endpoint.ips]
 
     def _links(self, container: Container) -> list[tuple[str, str]]:
         rows = []

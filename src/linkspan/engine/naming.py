@@ -74,8 +74,7 @@ def names_of(container: Container, network: Network) -> tuple[str, ...]:
 
 def _member(place: Place, network: Network, endpoint: Endpoint) -> units.Member:
     names = names_of(place.container, network) if place.container.id == place.sandbox else ()
-    addresses = [str(address.ip) for address in (endpoint.address, endpoint.address6) if address]
-    return units.Member(id=endpoint.id, network=network.id, names=_fit(names), addresses=tuple(addresses))
+    return units.Member(id=endpoint.id, network=network.id, names=_fit(names), addresses=tuple(map(str, endpoint.ips)))
 
 
 def _sandbox(place: Place, config: Config) -> units.Sandbox:

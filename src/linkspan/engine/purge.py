@@ -42,7 +42,7 @@ def purge(config: Config) -> None:
         link.delete_many([name for name, _, _ in link.list_ours()])
         for mounted in mount.mounts_under(config.data_root / "containers"):
             mount.unmount(mounted)
-        for namespace in (config.exec_root / "netns").glob("*"):
+        for namespace in config.namespaces.glob("*"):
             netns.delete(namespace)
         switch_back(store)
         shutil.rmtree(config.exec_root, ignore_errors=True)

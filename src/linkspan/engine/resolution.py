@@ -11,7 +11,6 @@ import signal
 import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import Path
 
 from linkspan.config import Config
 from linkspan.engine import naming
@@ -166,7 +165,7 @@ class Resolution:
             await self._tell([unit], [])
 
     async def _answers(self, sandbox: str) -> bool:
-        path = self._path(sandbox)
+        path = self._config.namespaces / sandbox
         try:
             return await self._kernel.run(partial(nameservice.answers, path, SERVER, PROBE))
         except EngineError:
@@ -252,12 +251,9 @@ class Resolution:
         except (EngineError, OSError) as error:
             self._failed(error)
 
-    def _path(self, sandbox: str) -> Path:
-        return self._config.exec_root / "netns" / sandbox
-
     async def _listen(self, sandbox: str) -> None:
         """Open the sockets of a sandbox."""
-        path = self._path(sandbox)
+        path = self._config.namespaces / sandbox
         self._listening[sandbox] = Listening(*await self._kernel.run(partial(nameservice.open_sockets, path, SERVER, ruleset)))
 
     def _put(self, link: Link, changed: Sequence[Unit], gone: Sequence[_Key] = ()) -> None:

@@ -46,7 +46,7 @@ class Sandboxes:
 
     def path(self, sandbox_id: str) -> Path:
         """Return the file that the namespace `sandbox_id` is bound to."""
-        return self._config.exec_root / "netns" / sandbox_id
+        return self._config.namespaces / sandbox_id
 
     def ruleset(self) -> str:
         """Render the whole firewall as the store wants it."""

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 from linkspan.config import Config
 from linkspan.errors import Forbidden, InvalidInput
 from linkspan.kernel.link import name_of
 from linkspan.kernel.territory import Place, Territory
 from linkspan.model.network import IPNetwork, Network
+from linkspan.plan.files import is_address
 from linkspan.plan.network_config import Wish
 from linkspan.plan.pools import DEFAULT_POOLS, Chooser, Prefixes, unique_local
 from linkspan.resolver.hostfile import host_resolver
@@ -96,7 +97,7 @@ class Subnets:
     def _free(self, wish: Wish) -> IPNetwork:
         """Choose; before it is said that nothing is free, the host is asked anew: of some routes that go nobody is told."""
         named = (server.partition("%")[0] for server in host_resolver(self._resolv_conf).servers)
-        servers = Prefixes(ip_network(server) for server in named if _is_address(server))
+        servers = Prefixes(ip_network(server) for server in named if is_address(server))
         try:
             return self._chooser.choose(wish.version, (self._ours, self._reserved, self._taken_by_host(anew=False), servers), wish.prefix)
         except InvalidInput:
@@ -111,14 +112,6 @@ class Subnets:
             self._chooser.freed(place.subnet)
         self._news += came
         return self._host
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _held(network: Network) -> Iterable[IPNetwork]:

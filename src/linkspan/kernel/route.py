@@ -2,8 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Iterable
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 from linkspan.errors import NotFound
 from linkspan.kernel import link, netns
 from linkspan.kernel.netlink import RouteSocket, host, translated
-from linkspan.model.network import UNSPECIFIED, UNSPECIFIED6, IPAddress, IPNetwork
+from linkspan.model.network import IPAddress, IPNetwork
 
 _MAIN_TABLE = 254
 _LOCAL_TABLE = 255
@@ -35,18 +34,16 @@ def connected_subnets(except_interface: str) -> tuple[IPv4Network, ...]:
 
     Equivalent to `ip -4 route show table main`.
     """
-    return tuple(IPv4Network(subnet) for subnet in _destinations(_message(4), except_interface))
-
-
-def destinations(version: int, *, except_interface: str = "") -> tuple[IPNetwork, ...]:
-    """Return where the tables of the host lead, all of them, but for default routes and those of `except_interface`.
-
-    What is of one link only, or goes to many, is left out. Equivalent to `ip -4 route show table all`, or -6.
-    """
-    question = rtmsg()
-    question["family"] = _FAMILIES[version]
-    found = _destinations(question, except_interface)
-    return tuple(subnet for subnet in found if not subnet.is_multicast and not (version == 6 and subnet.is_link_local))
+    excluded = link.index(except_interface)
+    routes: list[nlmsg_base] = []
+    with translated("list routes", {errno.ENOENT: None}):  # there is no table as long as nothing is up
+        routes = host().dump(RTM_GETROUTE, _message(4))
+    subnets = {
+        IPv4Network((route.get_attr("RTA_DST"), route["dst_len"]))
+        for route in routes
+        if route["dst_len"] > 0 and route["type"] not in _OWN_TYPES and (excluded is None or route.get_attr("RTA_OIF") != excluded)
+    }
+    return tuple(sorted(subnets))
 
 
 def add_connected(name: str, subnet: IPNetwork, source: IPAddress) -> None:
@@ -122,28 +119,6 @@ def main_table(opened: RouteSocket, version: int) -> list[bytes]:
     """Return the routes of one family in the main table as the kernel tells them; equivalent to `ip -4 route`, or -6."""
     with translated("list routes", {errno.ENOENT: None}):  # there is no table as long as nothing is up
         return opened.dump_raw(RTM_GETROUTE, _message(version))
-    return []
-
-
-def _target(route: nlmsg_base) -> IPNetwork:
-    everywhere = UNSPECIFIED6 if route["family"] == socket.AF_INET6 else UNSPECIFIED
-    return ip_network((route.get_attr("RTA_DST") or str(everywhere), route["dst_len"]))
-
-
-def _destinations(question: rtmsg, except_interface: str) -> list[IPNetwork]:
-    excluded = link.index(except_interface) if except_interface else None
-    routes: Iterable[nlmsg_base] = _dump(host(), question)
-    subnets = {
-        _target(route)
-        for route in routes
-        if route["dst_len"] > 0 and route["type"] not in _OWN_TYPES and (excluded is None or route.get_attr("RTA_OIF") != excluded)
-    }
-    return sorted(subnets, key=lambda subnet: (int(subnet.network_address), subnet.prefixlen))
-
-
-def _dump(opened: RouteSocket, question: rtmsg) -> list[nlmsg_base]:
-    with translated("list routes", {errno.ENOENT: None}):  # there is no table as long as nothing is up
-        return opened.dump(RTM_GETROUTE, question)
     return []
 
 

@@ -97,6 +97,15 @@ def embedded_text(host: Resolver, asked: Resolver, *, source: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def is_address(text: str) -> bool:
+    """Whether a server of a resolv.conf can be asked; the file is the admin's, and may say anything."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _reachable(server: str, *, ipv6: bool) -> bool:
     try:
         address = ipaddress.ip_address(server.partition("%")[0])

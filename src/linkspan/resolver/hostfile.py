@@ -1,10 +1,9 @@
 """The host's own name servers, as its resolv.conf names them now."""
 
-import ipaddress
 import os
 from pathlib import Path
 
-from linkspan.plan.files import Resolver
+from linkspan.plan.files import Resolver, is_address
 
 STUB = ("127.0.0.53",)
 """The servers of a resolv.conf that leads to systemd-resolved."""
@@ -34,7 +33,7 @@ class HostServers:
         seen = tuple(map(_identity, self._paths))
         if seen != self._seen:
             self._seen = seen
-            servers = tuple(filter(_is_address, host_resolver(*self._paths).servers))[:MOST]
+            servers = tuple(filter(is_address, host_resolver(*self._paths).servers))[:MOST]
             if servers != self._servers:
                 self._servers = servers
                 self.generation += 1
@@ -47,15 +46,6 @@ def host_resolver(path: Path, systemd: Path = SYSTEMD) -> Resolver:
     if found.servers == STUB and systemd.exists():
         return Resolver.parse(_read(systemd))
     return found
-
-
-def _is_address(text: str) -> bool:
-    """Whether it can be asked; the file is the admin's, and may say anything."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:

@@ -191,16 +191,6 @@ def encode_name(text: str) -> bytes | None:
     return name.lower() if len(name) <= LONGEST_NAME else None
 
 
-def decode_name(name: bytes) -> str:
-    """Return a name of the wire as people write it."""
-    labels, offset = [], 0
-    while offset < len(name) and (length := name[offset]):
-        label = name[offset + 1 : offset + 1 + length].decode("utf-8", "backslashreplace")
-        labels.append(label.replace(".", "\\.") if label.isprintable() else repr(label)[1:-1])
-        offset += 1 + length
-    return ".".join(labels)
-
-
 def query_message(name: bytes, kind: int) -> bytes:
     """Render a question of our own, with EDNS and a zero id."""
     return _HEADER.pack(0, _ASKED, 1, 0, 0, 1) + name + struct.pack("!HH", kind, IN) + _OUR_OPT

@@ -8,6 +8,7 @@ import pytest
 from linkspan.resolver import wire
 from linkspan.resolver.records import Book, Found
 from linkspan.resolver.units import Member, Network, Sandbox
+from tests.nameservers import decoded
 
 KINDS = {"A": wire.A, "AAAA": wire.AAAA, "PTR": wire.PTR, "MX": wire.MX, "TXT": 16}
 
@@ -90,7 +91,7 @@ def test_other_types_are_for_other_servers() -> None:
 )
 def test_addresses_have_the_first_name_with_its_network(address: str, name: str | None) -> None:
     found = _find(_book(), ipaddress.ip_address(address).reverse_pointer, "PTR")
-    assert (found and [wire.decode_name(record) for record in found.records]) == (name and [name])
+    assert (found and [decoded(record) for record in found.records]) == (name and [name])
 
 
 @pytest.mark.parametrize("name", ["in-addr.arpa", "1.in-addr.arpa", "a.b.c.d.in-addr.arpa", "300.1.1.1.in-addr.arpa", "1.2.ip6.arpa"])
@@ -157,4 +158,4 @@ def test_an_address_that_passes_on_has_the_name_of_its_new_owner() -> None:
     book.drop("member", "e1")
     found = _find(book, "2.0.18.172.in-addr.arpa", "PTR")
     assert found is not None
-    assert wire.decode_name(found.records[0]) == "heir.front"
+    assert decoded(found.records[0]) == "heir.front"
