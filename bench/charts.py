@@ -145,7 +145,7 @@ def _labels(points: dict[str, list[tuple[int, list[float]]]], across: Axis, up: 
         yield f'<text x="{x:.1f}" y="{place + 12:.1f}" class="n">{number(statistics.median(values))}</text>'
 
 
-BAR, NAME, FULL = 34, 330, 430
+BAR, NAME, FULL = 34, 360, 430
 """Of the picture of shares: a row's height, where its bar begins, and how long dockerd's is."""
 
 

@@ -17,7 +17,7 @@ def _trace(client: Client, given: Given) -> int:
     container = given.text("from")
     if not container:
         raise CommandError("linkspan: say whose question it is: linkspan dns trace NAME --from CONTAINER")
-    found = client.get("/linkspan/dns/trace", container=container, name=given.arguments[0], type=given.text("type") or "A")
+    found = client.get("/linkspan/dns/trace", container=container, name=given.arguments[0], type=given.text("type"))
     if form := "json" if given.switch("json") else given.text("format"):
         print(renderer("{{json .}}" if form == "json" else form, "template parsing error", "failed to execute template", 64)(found))
     else:
@@ -70,7 +70,7 @@ COMMANDS = {
         _trace,
         (
             Flag("from", "The container whose question it is", STRING),
-            Flag("type", 'Type of the records, such as AAAA or PTR (default "A")', STRING, "t"),
+            Flag("type", "Type of the records, such as AAAA or PTR", STRING, "t", "A"),
             Flag("format", "Format output: 'json' or a Go template", STRING, "f"),
             Flag("json", "Same as --format=json"),
         ),

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from linkspan.cli.commands import ALIASES, GROUPS, TOP, Command, Entry
-from linkspan.cli.options import Flag
+from linkspan.cli.options import STRING, Flag
 
 _WIDTH = 80
 
@@ -66,7 +66,8 @@ def _options(flags: Sequence[Flag]) -> list[str]:
     width = max(map(len, heads)) + 3
     lines: list[str] = []
     for head, flag in zip(heads, flags, strict=True):
-        default = f" (default {flag.default})" if flag.default and flag.default != "-1" else ""
+        shown = f'"{flag.default}"' if flag.kind is STRING else flag.default
+        default = f" (default {shown})" if flag.default and flag.default != "-1" else ""
         first, *rest = textwrap.wrap(flag.help + default, max(_WIDTH - width, 30))
         lines += [head.ljust(width) + first, *(" " * width + line for line in rest)]
     return lines

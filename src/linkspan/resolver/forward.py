@@ -139,7 +139,7 @@ class Forwarder:
             self._hurt(plan, server)
             return None
         except (OSError, wire.MalformedError) as error:
-            trace.add(f"asked {where}: {error}", server=server.address)
+            trace.add(f"asked {where}: {_reason(error)}", server=server.address)
             return None  # it costs no time: the server may be asked first again
         self._sore.pop((plan.pool, server.address), None)
         return None if reply.code in _NEXT else message
@@ -153,7 +153,7 @@ class Forwarder:
             message = await exchange.over_tcp(open_socket, server.address, data, query.question)
             reply = wire.parse_reply(message, query.question)
         except (OSError, wire.MalformedError) as error:
-            trace.add(f"cut off; by TCP: {error}", server=server.address)
+            trace.add(f"cut off; by TCP: {_reason(error)}", server=server.address)
             return cut, wire.parse_reply(cut, query.question)
         trace.add("cut off; asked again by TCP", server=server.address, message=message)
         return message, reply
@@ -188,6 +188,11 @@ class Forwarder:
         self._sore = {key: (silences, until) for key, (silences, until) in self._sore.items() if until > now}
         silences, _ = self._sore.get((plan.pool, server.address), (0, 0.0))
         self._sore[plan.pool, server.address] = silences + 1, now + SORE
+
+
+def _reason(error: Exception) -> str:
+    """Say it without the number."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _within(key: bytes, domain: str) -> bool:
