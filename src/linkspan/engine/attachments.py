@@ -38,9 +38,9 @@ class Attachments:
         """Yield what a container asked for, in that order, with the networks as far as they are there."""
         return ((attachment, self.find(attachment)) for attachment in container.attachments)
 
-    def on(self, container: Container, network: Network) -> Attachment | None:
-        """Return the container's attachment to a network, None if it is not on it."""
-        return next((attachment for attachment, found in self.of(container) if found and found.id == network.id), None)
+    def on(self, container: Container, network_id: str) -> Attachment | None:
+        """Return the container's attachment to the network of that id, None if it is not on it."""
+        return next((attachment for attachment, found in self.of(container) if found and found.id == network_id), None)
 
     def joined(self, container: Container, *, prefix: str = "") -> tuple[Joined, ...]:
         """Return the container's networks in the order in which they were asked for; raises NotFound, its text after `prefix`."""

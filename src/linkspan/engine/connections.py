@@ -74,7 +74,7 @@ class Connections:
         network = self._lookup.network(ref)
         attachment, _ = self._attachments.resolved(replace(asked, network=network.id))
         self._check_host(container, network)
-        if self._attachments.on(container, network):
+        if self._attachments.on(container, network.id):
             raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
         present = [found for _, found in self._attachments.of(container) if found]
         check_together(present, network)
@@ -91,7 +91,7 @@ class Connections:
             known = any(ref in (each.network, each.name) for each in container.attachments)
         else:
             self._check_host(container, network)
-            known = self._attachments.on(container, network) is not None
+            known = self._attachments.on(container, network.id) is not None
             if not known:
                 check_together([found for _, found in self._attachments.of(container) if found], network)
         if known:

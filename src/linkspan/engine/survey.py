@@ -122,8 +122,7 @@ class Surveyor:
     def _is_orphan(self, endpoint: Endpoint) -> bool:
         """Whether its container is not on its network: a connect has begun, and did not end."""
         owner = self._store.container(endpoint.sandbox)
-        attachments = self._sandboxes.endpoints.attachments
-        return owner is not None and not any(found and found.id == endpoint.network for _, found in attachments.of(owner))
+        return owner is not None and self._sandboxes.endpoints.attachments.on(owner, endpoint.network) is None
 
     def _wanted(self) -> Wanted:
         containers = self._store.containers()

@@ -13,7 +13,7 @@ from linkspan.resolver.forward import Forwarder
 from linkspan.resolver.records import Book
 from linkspan.resolver.server import Listener
 from linkspan.resolver.slots import Slots
-from linkspan.resolver.units import KINDS, Sandbox, Unit
+from linkspan.resolver.units import KINDS, Sandbox, Unit, kind_of
 
 SANDBOXES = 20_000
 
@@ -91,7 +91,7 @@ class Desk:
     def _learn(self, unit: Unit) -> None:
         self._book.put(unit)
         if self._stale:
-            self._stale.discard((type(unit).__name__.lower(), unit.id))
+            self._stale.discard((kind_of(unit), unit.id))
 
     def _forget(self, kind: str, unit_id: str) -> None:
         if kind == "sandbox" and (listener := self.listeners.pop(unit_id, None)):
