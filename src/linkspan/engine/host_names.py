@@ -1,5 +1,6 @@
 """The host knows containers by name: lines of ours in a hosts file, if the admin asks for it (--hosts-file)."""
 
+import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +16,11 @@ class HostNames:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+
+    async def keep(self, units: Iterable[Unit]) -> None:
+        """Do as `write`, beside the event loop; at once where there is no file."""
+        if self._path is not None:
+            await asyncio.to_thread(self.write, tuple(units))
 
     def write(self, units: Iterable[Unit]) -> None:
         """Let the file have the containers that these units tell of. What hinders it is said in the log."""

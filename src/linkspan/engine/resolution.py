@@ -88,7 +88,7 @@ class Resolution:
                 self._close_sockets(stale)
             if self._link or self._needed():
                 await self._tell_everything()
-            await asyncio.to_thread(self._host_names.write, tuple(self._told.values()))
+            await self._host_names.keep(self._told.values())
 
     async def close(self) -> None:
         """Leave the resolver to the next engine; one that has nothing to do ends."""
@@ -225,7 +225,7 @@ class Resolution:
         """Tell changes; whatever hinders it, the next resolver is told everything. Raises EngineError where nobody can listen."""
         if not changed and not gone:
             return
-        await asyncio.to_thread(self._host_names.write, tuple(self._told.values()))
+        await self._host_names.keep(self._told.values())
         served = next((unit.id for unit in changed if isinstance(unit, Sandbox)), "")
         failure: EngineError | None = None
         if served and served not in self._listening:
